@@ -1,0 +1,3 @@
+//! The `conche` binary.
+
+fn main() {}
