@@ -10,3 +10,5 @@ pub mod config;
 pub mod embedded;
 #[cfg(feature = "host")]
 pub mod policy;
+#[cfg(feature = "host")]
+pub mod settings;
