@@ -1,7 +1,7 @@
 //! The code that a table stands for: `register`, and one `match` on the handler's name a role.
 //! Must not know how a table is written.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
@@ -68,11 +68,7 @@ fn register(plugin: &Plugin) -> TokenStream {
 fn role(plugin: &Plugin, queries: bool) -> Option<TokenStream> {
     let mut names: Vec<String> = Vec::new();
     let mut arms = Vec::new();
-    let call = if queries {
-        quote!(call_query)
-    } else {
-        quote!(call_event)
-    };
+    let call = if queries { "call_query" } else { "call_event" };
     for Item {
         hears,
         handler,
@@ -81,7 +77,9 @@ fn role(plugin: &Plugin, queries: bool) -> Option<TokenStream> {
     {
         if hears.is_query() == queries && !names.contains(&name.value()) {
             names.push(name.value());
-            // The span of the function: a handler of a wrong type is underlined, not the macro.
+            // All in the span of the function: a handler of a wrong type is underlined, not the
+            // whole macro.
+            let call = Ident::new(call, handler.span());
             arms.push(quote_spanned! { handler.span() =>
                 #name => ::conche_guest::__private::#call(#handler, matched, message),
             });

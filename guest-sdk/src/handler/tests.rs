@@ -15,9 +15,9 @@ struct Greeting {
     greeting: String,
 }
 
-fn greet(name: Name) -> Result<Greeting, Fault> {
+fn greet(Name { name }: Name) -> Result<Greeting, Fault> {
     Ok(Greeting {
-        greeting: format!("Hello, {}!", name.name),
+        greeting: format!("Hello, {name}!"),
     })
 }
 
@@ -40,17 +40,17 @@ fn silent(_: Query) -> Result<Answer, Fault> {
     Ok(Answer::Silence)
 }
 
-fn maybe(name: Option<Name>) -> Result<bool, Fault> {
-    Ok(name.is_some())
+fn maybe(name: Option<u32>) -> Result<Option<u32>, Fault> {
+    Ok(name)
 }
 
 fn keep(_: Name) -> Result<(), EventError> {
     Ok(())
 }
 
-fn faulty(event: Event) -> Result<(), Fault> {
+fn faulty(Event { state, .. }: Event) -> Result<(), Fault> {
     Err(Fault::new(
-        event.state.as_deref().unwrap_or("500").parse().unwrap(),
+        state.as_deref().unwrap_or("500").parse().unwrap(),
         "no",
     ))
 }
@@ -118,7 +118,7 @@ fn queries() {
         "400 the data is text, not JSON",
     );
     check(query(silent, matched(None), json("1")), "None");
-    check(query(maybe, matched(None), envelope(None)), "false");
+    check(query(maybe, matched(None), envelope(None)), "null");
 }
 
 #[test]

@@ -15,13 +15,13 @@ struct Record<'a> {
 }
 
 /// Takes the whole event, since the attributes matter here and the data does not.
-fn record(event: Event) -> Result<(), EventError> {
+fn record(Event { envelope: cause, .. }: Event) -> Result<(), EventError> {
     let record = Record {
-        id: &event.id,
-        type_: &event.type_,
-        source: &event.source,
-        subject: event.subject.as_deref(),
-        time: event.time.as_deref(),
+        id: &cause.id,
+        type_: &cause.type_,
+        source: &cause.source,
+        subject: cause.subject.as_deref(),
+        time: cause.time.as_deref(),
     };
     // One record an event: with the key, a retry sends the same one again and it is stored once.
     let draft = Draft::new("org.cyverse.events.AuditRecorded")
