@@ -26,7 +26,6 @@ use conche_guest::{
     request, request_all,
 };
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
@@ -136,7 +135,7 @@ struct Log {
 struct Failing {
     code: u16,
     message: String,
-    details: Option<Box<RawValue>>,
+    details: Option<Value>,
 }
 
 fn once() -> u32 {
