@@ -15,7 +15,8 @@ struct Record<'a> {
 }
 
 /// Takes the whole event, since the attributes matter here and the data does not.
-fn record(Event { envelope: cause, .. }: Event) -> Result<(), EventError> {
+fn record(event: Event) -> Result<(), EventError> {
+    let cause = event.envelope;
     let record = Record {
         id: &cause.id,
         type_: &cause.type_,
