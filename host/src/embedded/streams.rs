@@ -217,14 +217,9 @@ impl Bus {
 
     /// All messages of a stream, oldest first; none if there is no such stream.
     pub fn messages(&self, stream: &str) -> Vec<StoredMessage> {
-        let Ok(stream) = self.named(stream) else {
-            return Vec::new();
-        };
-        let shared: Vec<_> = lock(&stream.state).log.iter().cloned().collect();
-        shared
-            .iter()
-            .map(|stored| StoredMessage::clone(stored))
-            .collect()
+        self.named(stream)
+            .map(|stream| copy(&stream.messages(|_| true)))
+            .unwrap_or_default()
     }
 
     /// The stream's messages that `pattern` matches, as soon as there are `count` of them, or
@@ -243,10 +238,9 @@ impl Bus {
         loop {
             let mut stored = std::pin::pin!(named.stored.notified());
             stored.as_mut().enable();
-            let mut messages = self.messages(stream);
-            messages.retain(|message| pattern.matches(&message.subject));
+            let messages = named.messages(|stored| pattern.matches(&stored.subject));
             if messages.len() >= count || timeout_at(end, stored).await.is_err() {
-                return messages;
+                return copy(&messages);
             }
         }
     }
@@ -267,6 +261,15 @@ impl Bus {
 }
 
 impl Stream {
+    fn messages(&self, wanted: impl Fn(&StoredMessage) -> bool) -> Vec<Arc<StoredMessage>> {
+        lock(&self.state)
+            .log
+            .iter()
+            .filter(|stored| wanted(stored))
+            .cloned()
+            .collect()
+    }
+
     /// Stores, wakes who wants it, and says how many unsettled messages had to leave for it.
     fn append(
         &self,
@@ -305,4 +308,12 @@ impl Stream {
             missed,
         ))
     }
+}
+
+/// Apart from the locked look: bodies are shared, headers are not.
+fn copy(messages: &[Arc<StoredMessage>]) -> Vec<StoredMessage> {
+    messages
+        .iter()
+        .map(|stored| StoredMessage::clone(stored))
+        .collect()
 }
