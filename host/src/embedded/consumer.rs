@@ -136,11 +136,6 @@ impl Consumer {
         taken
     }
 
-    /// Whether a pull would get something.
-    pub(super) fn is_ready(&mut self, log: &Log, now: Instant) -> bool {
-        self.next(log, now).is_some()
-    }
-
     /// When the next message comes again, if no other does before.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)

@@ -85,7 +85,8 @@ impl BusConsumer {
         }
         let end = after(Instant::now(), wait);
         loop {
-            // Enabled before the look, so that nothing falls between look and wait.
+            // Enabled before the look, so that each publish after it wakes a pull of its own: as
+            // permits they would merge into one, and pulls with a small `max` would sleep on.
             let mut woken = std::pin::pin!(self.shared.wake.notified());
             woken.as_mut().enable();
             let now = Instant::now();
@@ -134,16 +135,11 @@ impl BusConsumer {
         let ack_wait = self.shared.ack_wait;
         let looked = self.with(|consumer, log| {
             let taken = consumer.take(log, max, now, ack_wait);
-            // One publish wakes one pull: if that leaves some, it has to wake the next.
-            let more = !taken.is_empty() && consumer.is_ready(log, now);
-            (taken, more, consumer.next_due())
+            (taken, consumer.next_due())
         });
-        let Some((taken, more, due)) = looked else {
+        let Some((taken, due)) = looked else {
             return Found::NothingUntil(None);
         };
-        if more {
-            self.shared.wake.notify_one();
-        }
         if taken.is_empty() {
             return Found::NothingUntil(due);
         }
