@@ -1,0 +1,148 @@
+//! Faults: errors as answers, in binary mode.
+//!
+//! An old client reads only structured mode, so it fails at once at a fault; an error in a
+//! structured envelope it would take for a success.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::encode::{self, EncodeError, write_string};
+use super::headers::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use super::payload::check_json;
+use super::{CloudEvent, JSON_CONTENT_TYPE, Message, Payload};
+
+/// The longest text that goes into the header `Nats-Service-Error`, in bytes; the body has it all.
+pub const MAX_ERROR_HEADER_BYTES: usize = 512;
+
+/// A handler's error as an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// As in HTTP: 4xx do not repeat, 5xx may be repeated.
+    pub code: u16,
+    /// For people.
+    pub message: String,
+    /// For programs. [`Payload::Text`] arrives as a JSON string.
+    pub details: Option<Payload>,
+}
+
+impl Fault {
+    /// The fault as a message in binary mode: body `{"code","message","details"}`, the event's
+    /// attributes as `ce-` headers (its payload and media type are not used), and NATS's headers
+    /// for errors, with the message made fit for a header. Binary details go as `details_base64`.
+    ///
+    /// # Errors
+    /// An attribute breaks a rule, or details that should be JSON are not.
+    pub fn to_message(&self, attributes: &CloudEvent) -> Result<Message, EncodeError> {
+        encode::check(attributes)?;
+        let mut headers = encode::headers(attributes, Some(JSON_CONTENT_TYPE));
+        headers.append(NATS_SERVICE_ERROR, header_text(&self.message));
+        headers.append(NATS_SERVICE_ERROR_CODE, self.code.to_string());
+        Ok(Message {
+            headers,
+            body: self.body()?.into(),
+        })
+    }
+
+    /// The fault in an answer, or none if the answer is no error. Errors of NATS services that are
+    /// not ours are understood too: code and message from the headers, the body as details. A code
+    /// that is no number counts as 500.
+    pub fn from_message(m: &Message) -> Option<Fault> {
+        let code = m.headers.get(NATS_SERVICE_ERROR_CODE);
+        let text = m.headers.get(NATS_SERVICE_ERROR);
+        if code.is_none() && text.is_none() {
+            return None;
+        }
+        let code = code.and_then(|c| c.trim().parse().ok()).unwrap_or(500);
+        let body = serde_json::from_slice::<Body<'_>>(&m.body).ok();
+        Some(match body {
+            Some(body) => Fault {
+                code: body.code,
+                details: body.details(),
+                message: body.message,
+            },
+            None => Fault {
+                code,
+                message: text.unwrap_or_default().to_owned(),
+                details: loose(m),
+            },
+        })
+    }
+
+    fn body(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut out = format!("{{\"code\":{},\"message\":", self.code).into_bytes();
+        write_string(&mut out, &self.message);
+        match &self.details {
+            None => {}
+            Some(Payload::Json(text)) => {
+                out.extend_from_slice(b",\"details\":");
+                out.extend_from_slice(check_json(text)?.as_bytes());
+            }
+            Some(Payload::Text(text)) => {
+                out.extend_from_slice(b",\"details\":");
+                write_string(&mut out, text);
+            }
+            Some(Payload::Binary(bytes)) => {
+                out.extend_from_slice(b",\"details_base64\":");
+                write_string(&mut out, &STANDARD.encode(bytes));
+            }
+        }
+        out.push(b'}');
+        Ok(out)
+    }
+}
+
+/// The body of our own faults.
+#[derive(Deserialize)]
+struct Body<'a> {
+    code: u16,
+    message: String,
+    #[serde(borrow)]
+    details: Option<&'a RawValue>,
+    details_base64: Option<String>,
+}
+
+impl Body<'_> {
+    fn details(&self) -> Option<Payload> {
+        let json = self.details.and_then(|raw| check_json(raw.get()).ok());
+        match (json, &self.details_base64) {
+            (Some(json), _) => Some(Payload::Json(json.to_owned())),
+            (None, Some(text)) => STANDARD
+                .decode(text)
+                .ok()
+                .map(|b| Payload::Binary(b.into())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The body of somebody else's error.
+fn loose(m: &Message) -> Option<Payload> {
+    match std::str::from_utf8(&m.body) {
+        Ok("") => None,
+        Ok(text) => Some(match check_json(text) {
+            Ok(json) => Payload::Json(json.to_owned()),
+            Err(_) => Payload::Text(text.to_owned()),
+        }),
+        Err(_) => Some(Payload::Binary(m.body.clone())),
+    }
+}
+
+/// A message as a header can carry it: printable ASCII, not empty (an empty error is none), short.
+fn header_text(message: &str) -> String {
+    let printable = |c: char| match c {
+        ' '..='~' => c,
+        c if c.is_control() || c.is_whitespace() => ' ',
+        _ => '?',
+    };
+    let text: String = message
+        .chars()
+        .map(printable)
+        .take(MAX_ERROR_HEADER_BYTES)
+        .collect();
+    match text.trim() {
+        "" => "error".to_owned(),
+        text => text.to_owned(),
+    }
+}

@@ -1,0 +1,58 @@
+//! Ids and times as old and new services write them.
+
+use chrono::{SecondsFormat, Utc};
+
+/// A fresh event id: `cloudevent-` and an xid (20 characters, sorted by second).
+pub fn new_id() -> String {
+    prefixed("cloudevent-", xid::new())
+}
+
+/// A fresh transaction id: `tid-` and an xid.
+pub fn new_transaction_id() -> String {
+    prefixed("tid-", xid::new())
+}
+
+/// An event id made of 12 bytes of a hash, in the form of [`new_id`]: the same bytes, the same id.
+pub fn id_from_hash(bytes: [u8; 12]) -> String {
+    prefixed("cloudevent-", xid::Id(bytes))
+}
+
+/// Now: RFC 3339, UTC, microseconds, `Z`.
+pub fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn prefixed(prefix: &str, id: xid::Id) -> String {
+    format!("{prefix}{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{id_from_hash, new_id, new_transaction_id, now};
+    use crate::envelope::attribute::check_time;
+
+    #[test]
+    fn ids_have_the_old_form() {
+        let check = |id: &str, prefix: &str| {
+            let xid = id.strip_prefix(prefix).unwrap();
+            assert_eq!(xid.len(), 20);
+            assert!(xid.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'v')));
+        };
+        check(&new_id(), "cloudevent-");
+        check(&new_transaction_id(), "tid-");
+        assert_ne!(new_id(), new_id());
+        assert_eq!(id_from_hash([0; 12]), "cloudevent-00000000000000000000");
+        // From the documentation of rs/xid.
+        let bytes = [
+            0x4d, 0x88, 0xe1, 0x5b, 0x60, 0xf4, 0x86, 0xe4, 0x28, 0x41, 0x2d, 0xc9,
+        ];
+        assert_eq!(id_from_hash(bytes), "cloudevent-9m4e2mr0ui3e8a215n4g");
+    }
+
+    #[test]
+    fn now_is_rfc_3339_in_utc() {
+        let now = now();
+        assert_eq!(check_time(&now), Ok(()));
+        assert!(now.ends_with('Z') && now.len() == "2021-03-02T05:11:12.123456Z".len());
+    }
+}

@@ -1,0 +1,1 @@
+//! Documents in and out: every rule of the JSON format, both modes, and laws between them.
