@@ -11,6 +11,10 @@ mod mistake;
 mod suggest;
 mod values;
 
+pub use document::{Document, Section};
+pub use expand::{ExpandError, Lookups, Reference, expand};
+pub use mistake::{Mistake, Mistakes, Problem};
+pub use suggest::nearest;
 pub use values::{ByteSize, format_duration, parse_bytes, parse_duration};
 
 /// Where a value comes from, and so where to change it.
