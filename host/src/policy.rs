@@ -13,11 +13,14 @@ use chrono::{DateTime, Utc};
 pub use grants::{Grants, Refusal};
 pub use limits::Limits;
 pub use name::{NameError, PluginName};
-pub use rules::{HostBounds, PolicyRules};
+pub use raw::{Ceiling, RawPolicy};
+pub use rules::{Granting, HostBounds, PolicyFile, PolicyRules};
 
+mod digest;
 pub mod grants;
 pub mod limits;
 pub mod name;
+mod raw;
 pub mod rules;
 
 /// Everything one plugin may do, resolved and checked.
@@ -84,6 +87,52 @@ pub enum Start {
     All,
     Time(DateTime<Utc>),
     Sequence(u64),
+}
+
+impl Policy {
+    /// All granted, all else at its default; the host's slots bound the concurrency.
+    pub fn allow_all() -> Policy {
+        let limits = Limits::defaults(u32::MAX);
+        let mut policy = Policy {
+            grants: Grants::everything("the policy"),
+            instances: Instances {
+                mode: InstanceMode::Auto,
+                max_calls: Instances::MAX_CALLS,
+                memory_mark_bytes: limits.memory_bytes / 4 * 3,
+                idle_max: Instances::IDLE_MAX,
+            },
+            limits,
+            retry: Retry::default(),
+            events: EventsPolicy { start: Start::New },
+            config: BTreeMap::new(),
+            digest: String::new(),
+        };
+        policy.digest = policy.digest_of_values();
+        policy
+    }
+}
+
+impl Instances {
+    /// Calls that an instance serves by default: leaks stay small, and the price of a new one is
+    /// spread over enough of them.
+    pub const MAX_CALLS: u64 = 10_000;
+    /// Idle instances kept by default, unless `concurrency` is lower. The memory mark is three
+    /// quarters of the memory limit by default.
+    pub const IDLE_MAX: u32 = 16;
+}
+
+impl Default for Retry {
+    /// Ten runs over some nine minutes: longer than a restart of what the handler needs, shorter
+    /// than anybody's patience.
+    fn default() -> Retry {
+        Retry {
+            max_attempts: 10,
+            first: Duration::from_secs(1),
+            max: Duration::from_secs(300),
+            factor: 2.0,
+            jitter: 0.2,
+        }
+    }
 }
 
 impl fmt::Debug for Policy {

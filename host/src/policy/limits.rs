@@ -189,6 +189,34 @@ impl Limits {
         Limits::of(&Amounts::from([(CONCURRENCY.key, u64::from(slots))]))
     }
 
+    /// Each limit as it is written, in the order of [`LIMITS`].
+    pub fn values(&self) -> Vec<(&'static str, String)> {
+        let time = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let size = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let amounts: [u64; LIMITS.len()] = [
+            time(self.deadline),
+            time(self.register_deadline),
+            time(self.cpu),
+            size(self.memory_bytes),
+            size(self.table_elements),
+            size(self.handles),
+            self.emits.into(),
+            size(self.emit_bytes),
+            self.requests.into(),
+            size(self.request_bytes),
+            self.log_lines.into(),
+            size(self.log_bytes),
+            size(self.output_bytes),
+            self.registrations.into(),
+            self.concurrency.into(),
+        ];
+        LIMITS
+            .iter()
+            .zip(amounts)
+            .map(|(l, amount)| (l.key, l.unit.show(amount)))
+            .collect()
+    }
+
     /// What the amounts say, and the default for what they do not say.
     pub(crate) fn of(amounts: &Amounts) -> Limits {
         let get = |limit: &Limit| *amounts.get(limit.key).unwrap_or(&limit.default);

@@ -284,13 +284,7 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 fn wanted(wanted: &'static str, found: &DeValue<'_>) -> Problem {
-    let found = match found {
-        DeValue::String(text) => format!("{text:?}"),
-        DeValue::Table(_) => "a section".to_owned(),
-        DeValue::Array(_) => "a list".to_owned(),
-        other => scalar(other).unwrap_or_default(),
-    };
-    Problem::Wanted { wanted, found }
+    Problem::wanted(wanted, found)
 }
 
 fn scalar(value: &DeValue<'_>) -> Option<String> {

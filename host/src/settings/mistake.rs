@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{ExpandError, Origin};
+use toml::de::DeValue;
+
+use super::{ExpandError, Origin, nearest};
 use crate::subject::SubjectError;
 
 /// One mistake: where, in which key, and what to do about it.
@@ -71,6 +73,34 @@ pub enum Problem {
 /// All mistakes of one reading.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mistakes(Vec<Mistake>);
+
+impl Problem {
+    /// Another kind of value than `wanted` says.
+    pub fn wanted(wanted: &'static str, found: &DeValue<'_>) -> Problem {
+        let found = match found {
+            DeValue::String(text) => format!("{text:?}"),
+            DeValue::Integer(integer) => integer.to_string(),
+            DeValue::Float(float) => float.to_string(),
+            DeValue::Boolean(boolean) => boolean.to_string(),
+            DeValue::Datetime(time) => time.to_string(),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a section".to_owned(),
+        };
+        Problem::Wanted { wanted, found }
+    }
+
+    /// A word that is none of `choices`.
+    pub fn choice(found: &str, choices: &[&str]) -> Problem {
+        let hint = nearest(found, choices.iter().copied());
+        Problem::Choice {
+            found: found.to_owned(),
+            choices: choices.join(", "),
+            hint: hint
+                .map(|near| format!(", did you mean {near:?}?"))
+                .unwrap_or_default(),
+        }
+    }
+}
 
 impl Mistakes {
     /// Notes one more.
