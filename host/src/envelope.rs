@@ -19,6 +19,10 @@ mod structured;
 mod trace;
 
 #[cfg(test)]
+mod encode_tests;
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
@@ -138,7 +142,8 @@ impl CloudEvent {
     /// or `data_base64`, the latter being JSON if `datacontenttype` says so (or says nothing) and
     /// the bytes agree; any `*/json` and `*/*+json`; a JSON value that is no string under another
     /// media type (it stays [`Payload::Json`]); percent signs in headers that encode nothing.
-    /// `data: null` is the payload `null` under a JSON media type, and no payload elsewhere.
+    /// `data: null` is the payload `null` under a JSON media type, and no payload elsewhere; base64
+    /// under a JSON media type that is no JSON stays [`Payload::Binary`] (encoding refuses that).
     ///
     /// Not tolerated, because the specification forbids it and nobody sends it: capital letters
     /// in attribute names (headers apart), empty required attributes, members given twice.

@@ -160,3 +160,163 @@ fn data(m: &Message, datacontenttype: Option<&str>) -> Result<Option<Payload>, D
     };
     Ok(Some(payload))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Attribute, CloudEvent, Message, Payload};
+
+    const REQUIRED: [(&str, &str); 4] = [
+        ("CE-SpecVersion", "1.0"),
+        ("Ce-Id", "1"),
+        ("ce-source", "/s"),
+        ("ce-type", "t"),
+    ];
+
+    fn decode(
+        more: &[(&'static str, &'static str)],
+        body: &'static [u8],
+    ) -> Result<CloudEvent, String> {
+        let headers = REQUIRED.iter().chain(more).copied().collect();
+        let m = Message {
+            headers,
+            body: body.into(),
+        };
+        CloudEvent::decode(&m).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn headers_in_any_case_with_and_without_encoding() {
+        let check = |value: &'static str, expected: &str| {
+            let event = decode(&[("cE-MyExt", value)], b"").unwrap();
+            assert_eq!(
+                event.extension("myext"),
+                Some(&Attribute::Text(expected.into()))
+            );
+        };
+        check("a%20b", "a b");
+        check("%C3%a4%25", "ä%");
+        check("ä", "ä");
+        check("100%", "100%");
+        check("%zz%4", "%zz%4");
+        check("\"a \\\"b\\\" %22\"", "a \"b\" \"");
+        check("\"", "\"");
+        check("", "");
+        check("5", "5");
+    }
+
+    #[test]
+    fn bodies_by_media_type() {
+        let check = |content_type: Option<&'static str>, body, expected: Option<Payload>| {
+            let headers = content_type.map(|value| ("content-type", value));
+            let event = decode(headers.as_slice(), body).unwrap();
+            assert_eq!(
+                (event.data, event.datacontenttype.as_deref()),
+                (expected, content_type)
+            );
+        };
+        let json = |text: &str| Some(Payload::Json(text.into()));
+        let text = |text: &str| Some(Payload::Text(text.into()));
+        let binary = |bytes: &'static [u8]| Some(Payload::Binary(bytes.into()));
+        check(
+            Some("Application/JSON"),
+            b" {\"b\":1, \"a\":2}\n",
+            json("{\"b\":1, \"a\":2}"),
+        );
+        check(Some("application/json"), b"", None);
+        check(None, b"null", json("null"));
+        check(None, b"Hi!", binary(b"Hi!"));
+        check(Some("text/plain"), "ä".as_bytes(), text("ä"));
+        check(Some("text/plain"), b"\xff", binary(b"\xff"));
+        check(Some("text/plain; charset=latin1"), b"a", binary(b"a"));
+        check(Some("application/octet-stream"), b"1", binary(b"1"));
+        check(Some("text/plain"), b"", None);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let check = |headers: &[(&'static str, &'static str)], body, expected: &str| {
+            assert_eq!(decode(headers, body).unwrap_err(), expected);
+        };
+        check(&[("ce-id", "2")], b"", "attribute `id` is given twice");
+        check(
+            &[("ce-x", "1"), ("CE-X", "1")],
+            b"",
+            "attribute `x` is given twice",
+        );
+        check(&[("ce-subject", "")], b"", "attribute `subject` is empty");
+        check(
+            &[("ce-time", "noon")],
+            b"",
+            "attribute `time` is not an RFC 3339 time",
+        );
+        check(
+            &[("ce-dataschema", "a")],
+            b"",
+            "attribute `dataschema` is not an absolute URI",
+        );
+        check(
+            &[("Content-Type", "xyz")],
+            b"",
+            "attribute `datacontenttype` is not a media type",
+        );
+        check(
+            &[("ce-a_b", "1")],
+            b"",
+            "attribute `a_b` has a name outside a-z and 0-9",
+        );
+        check(
+            &[("ce-", "1")],
+            b"",
+            "attribute `` has a name outside a-z and 0-9",
+        );
+        let reserved =
+            "attribute `data` is an extension with a name that the specification has taken";
+        check(&[("ce-data", "1")], b"", reserved);
+        check(
+            &[("ce-x", "%ff")],
+            b"",
+            "attribute `x` is not UTF-8 once its percent-encoding is undone",
+        );
+        let character = "attribute `x` has the character U+0000, which no attribute may have";
+        check(&[("ce-x", "%00")], b"", character);
+        let not_json =
+            "data is not JSON, as its media type says: expected value at line 1 column 1";
+        check(&[("Content-Type", "application/json")], b"Hi!", not_json);
+
+        let only = |headers: &[(&'static str, &'static str)]| {
+            let m = Message {
+                headers: headers.iter().copied().collect(),
+                ..Message::default()
+            };
+            CloudEvent::decode(&m).unwrap_err().to_string()
+        };
+        assert_eq!(
+            only(&[("ce-specversion", "0.3")]),
+            "attribute `specversion` is not \"1.0\""
+        );
+        assert_eq!(
+            only(&[("ce-specversion", "1.0")]),
+            "attribute `id` is missing"
+        );
+        assert_eq!(only(&REQUIRED[..2]), "attribute `source` is missing");
+        assert_eq!(only(&REQUIRED[..3]), "attribute `type` is missing");
+    }
+
+    #[test]
+    fn the_media_type_header_decides() {
+        let both = [
+            ("ce-datacontenttype", "text/css"),
+            ("content-type", "text/html"),
+        ];
+        assert_eq!(
+            decode(&both, b"").unwrap().datacontenttype.as_deref(),
+            Some("text/html")
+        );
+        let only = decode(&both[..1], b"").unwrap();
+        assert_eq!(only.datacontenttype.as_deref(), Some("text/css"));
+        // A structured message may repeat its attributes in headers.
+        let structured = [("Content-Type", "Application/CloudEvents+JSON")];
+        let body = br#"{"specversion":"1.0","id":"2","source":"/s","type":"t"}"#;
+        assert_eq!(decode(&structured, body).unwrap().id, "2");
+    }
+}

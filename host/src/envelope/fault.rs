@@ -146,3 +146,145 @@ fn header_text(message: &str) -> String {
         text => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Attribute, CloudEvent, Message, Payload};
+    use super::{Fault, MAX_ERROR_HEADER_BYTES};
+
+    fn reply() -> CloudEvent {
+        let (id, source, ty) = ("1".into(), "/s".into(), "org.x".into());
+        let mut event = CloudEvent {
+            id,
+            source,
+            ty,
+            ..CloudEvent::default()
+        };
+        event.set_extension("transactionid", Attribute::Text("tid-1".into()));
+        event
+    }
+
+    fn fault(message: &str, details: Option<Payload>) -> Fault {
+        Fault {
+            code: 422,
+            message: message.into(),
+            details,
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_fault() {
+        let details = Payload::Json(" {\"b\":12345678901234567890123,\"a\":1} ".into());
+        let m = fault("no \"name\"\nin ä", Some(details))
+            .to_message(&reply())
+            .unwrap();
+        let body = concat!(
+            r#"{"code":422,"message":"no \"name\"\nin ä","#,
+            r#""details":{"b":12345678901234567890123,"a":1}}"#
+        );
+        assert_eq!(std::str::from_utf8(&m.body), Ok(body));
+        let headers = [
+            ("ce-specversion", "1.0"),
+            ("ce-id", "1"),
+            ("ce-source", "/s"),
+            ("ce-type", "org.x"),
+            ("ce-transactionid", "tid-1"),
+            ("Content-Type", "application/json; charset=utf-8"),
+            ("Nats-Service-Error", "no \"name\" in ?"),
+            ("Nats-Service-Error-Code", "422"),
+        ];
+        assert_eq!(m.headers.iter().collect::<Vec<_>>(), headers);
+        // It is an event in binary mode too, and no structured one.
+        let event = CloudEvent::decode(&m).unwrap();
+        assert_eq!(
+            (event.ty.as_str(), event.transaction_id("transactionid")),
+            ("org.x", Some("tid-1"))
+        );
+        assert!(
+            CloudEvent::decode(&Message {
+                body: m.body,
+                ..Message::default()
+            })
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn there_and_back() {
+        let check = |sent: Option<Payload>, back: Option<Payload>| {
+            let m = fault("m", sent).to_message(&reply()).unwrap();
+            assert_eq!(Fault::from_message(&m), Some(fault("m", back)));
+        };
+        let json = |text: &str| Some(Payload::Json(text.into()));
+        check(None, None);
+        check(json("[1.50]"), json("[1.50]"));
+        check(Some(Payload::Text("a\"".into())), json(r#""a\"""#));
+        check(
+            Some(Payload::Binary(vec![0, 255].into())),
+            Some(Payload::Binary(vec![0, 255].into())),
+        );
+        let broken = fault("m", json("{")).to_message(&reply());
+        assert!(
+            broken
+                .unwrap_err()
+                .to_string()
+                .starts_with("data is not JSON")
+        );
+        assert!(fault("m", None).to_message(&CloudEvent::default()).is_err());
+    }
+
+    #[test]
+    fn headers_stay_headers() {
+        let check = |message: &str, expected: &str| {
+            let m = fault(message, None).to_message(&reply()).unwrap();
+            assert_eq!(m.headers.get("nats-service-error"), Some(expected));
+            assert_eq!(Fault::from_message(&m).unwrap().message, message);
+        };
+        check("a\r\nX-Evil: 1", "a  X-Evil: 1");
+        check("", "error");
+        check("\u{2028}\0 ", "error");
+        check(&"ä".repeat(2_000), &"?".repeat(MAX_ERROR_HEADER_BYTES));
+    }
+
+    #[test]
+    fn errors_of_others() {
+        let check = |headers: &[(&'static str, &'static str)], body: &'static [u8], expected| {
+            let m = Message {
+                headers: headers.iter().copied().collect(),
+                body: body.into(),
+            };
+            assert_eq!(Fault::from_message(&m), expected);
+        };
+        let fault = |code, message: &str, details| {
+            Some(Fault {
+                code,
+                message: message.into(),
+                details,
+            })
+        };
+        check(&[], br#"{"code":1,"message":"m"}"#, None);
+        let named = [
+            ("nats-service-error", "gone"),
+            ("nats-service-error-code", "410"),
+        ];
+        check(&named, b"", fault(410, "gone", None));
+        check(
+            &named,
+            b"{}",
+            fault(410, "gone", Some(Payload::Json("{}".into()))),
+        );
+        check(
+            &named,
+            b"Hi!",
+            fault(410, "gone", Some(Payload::Text("Hi!".into()))),
+        );
+        let bytes = Some(Payload::Binary(vec![255].into()));
+        check(&named, b"\xff", fault(410, "gone", bytes));
+        check(
+            &[("Nats-Service-Error-Code", "x")],
+            b"",
+            fault(500, "", None),
+        );
+        check(&[("Nats-Service-Error", "x")], b"", fault(500, "x", None));
+    }
+}
