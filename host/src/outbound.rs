@@ -1,0 +1,125 @@
+//! Where messages go out: publish an event, ask a query. Must not know plugins.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::embedded::{Bus, BusError};
+use crate::envelope::Message;
+
+/// Where a host sends to.
+#[derive(Debug, Clone)]
+pub enum Outbound {
+    /// The bus inside this process.
+    Embedded(Bus),
+}
+
+/// What a stream said of a message it took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The stream that has it.
+    pub stream: String,
+    /// Its sequence there.
+    pub sequence: u64,
+    /// The stream had it already: nothing was stored.
+    pub duplicate: bool,
+}
+
+/// Why a message did not go out, or brought no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SendError {
+    /// Nobody listens on the subject.
+    #[error("nobody answers on `{subject}`")]
+    NoResponders {
+        /// Where it went.
+        subject: String,
+    },
+    /// Somebody may have got it; no answer came in time.
+    #[error("no answer on `{subject}` in time")]
+    TimedOut {
+        /// Where it went.
+        subject: String,
+    },
+    /// Refused before it ran: safe to repeat.
+    #[error("those who answer on `{subject}` are busy")]
+    Busy {
+        /// Where it went.
+        subject: String,
+    },
+    /// More than the server's max payload.
+    #[error("message has {size} bytes, more than the {max} that the server takes")]
+    TooLarge {
+        /// Headers and body, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// An event of a type that no stream takes.
+    #[error("no stream takes `{subject}`")]
+    NoStream {
+        /// Where it went.
+        subject: String,
+    },
+    /// Anything else; the text is the transport's.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Outbound {
+    /// The largest message, in bytes, headers included.
+    pub fn max_payload(&self) -> usize {
+        match self {
+            Outbound::Embedded(bus) => bus.max_payload(),
+        }
+    }
+
+    /// Asks and waits for one answer.
+    ///
+    /// # Errors
+    /// [`SendError`], `NoResponders` at once.
+    pub async fn request(
+        &self,
+        subject: &str,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Message, SendError> {
+        match self {
+            Outbound::Embedded(bus) => Ok(bus.request(subject, message, timeout).await?),
+        }
+    }
+
+    /// Stores an event and waits for the stream's word. A `Nats-Msg-Id` header makes it
+    /// idempotent within the stream's window.
+    ///
+    /// # Errors
+    /// [`SendError`]
+    pub async fn publish_event(
+        &self,
+        subject: &str,
+        message: Message,
+    ) -> Result<Stored, SendError> {
+        match self {
+            Outbound::Embedded(bus) => {
+                let stored = bus.publish(subject, message, None).await?;
+                Ok(Stored {
+                    stream: stored.stream,
+                    sequence: stored.seq,
+                    duplicate: stored.duplicate,
+                })
+            }
+        }
+    }
+}
+
+impl From<BusError> for SendError {
+    fn from(error: BusError) -> SendError {
+        match error {
+            BusError::NoResponders { subject } => SendError::NoResponders { subject },
+            BusError::TimedOut { subject, .. } => SendError::TimedOut { subject },
+            BusError::Overflow { subject } => SendError::Busy { subject },
+            BusError::TooLarge { size, max } => SendError::TooLarge { size, max },
+            BusError::NoStream { subject } => SendError::NoStream { subject },
+            other => SendError::Other(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A loaded version of a plugin: its component, policy and registrations, and the instances kept
+//! for its next calls. Must not know the registry or where calls come from.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::admission::Lanes;
+use crate::policy::{InstanceMode, PluginName, Policy};
+use crate::sandbox::{
+    Call, Compiled, Digest, EventOutcome, Failure, Instance, QueryOutcome, Registrations, Tenant,
+};
+
+/// Calls that may wait for one of a plugin's slots.
+const WAITING_MAX: usize = 1024;
+
+/// One plugin at one digest with one policy.
+#[derive(Debug)]
+pub struct Plugin {
+    compiled: Compiled,
+    tenant: Arc<Tenant>,
+    registrations: Registrations,
+    lanes: Lanes,
+    idle: Mutex<Vec<Instance>>,
+}
+
+/// Why a version's `register` brought no registrations.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// It said so itself, or declared something that cannot be.
+    #[error("{0}")]
+    Refused(String),
+    /// It trapped or took too long.
+    #[error("register {0}")]
+    Failed(#[from] Failure),
+}
+
+impl Plugin {
+    /// Instantiates the component once, runs `register`, and drops the instance.
+    ///
+    /// # Errors
+    /// [`RegisterError`]
+    pub async fn load(compiled: Compiled, tenant: Tenant) -> Result<Plugin, RegisterError> {
+        let tenant = Arc::new(tenant);
+        let limit = tenant.policy.limits.register_deadline;
+        let tried = async {
+            let mut instance = Instance::start(&compiled, &tenant).await?;
+            instance.register().await
+        };
+        let registrations = timeout_at(Instant::now() + limit, tried)
+            .await
+            .map_err(|_| Failure::DeadlineExceeded { limit })??
+            .map_err(RegisterError::Refused)?;
+        Ok(Plugin {
+            lanes: Lanes::new(tenant.policy.limits.concurrency, WAITING_MAX),
+            idle: Mutex::new(Vec::new()),
+            compiled,
+            tenant,
+            registrations,
+        })
+    }
+
+    /// Its name: the file's stem.
+    pub fn name(&self) -> &PluginName {
+        &self.tenant.name
+    }
+
+    /// Of the component's bytes.
+    pub fn digest(&self) -> Digest {
+        self.tenant.digest
+    }
+
+    /// What it may do.
+    pub fn policy(&self) -> &Policy {
+        &self.tenant.policy
+    }
+
+    /// What `register` declared.
+    pub fn registrations(&self) -> &Registrations {
+        &self.registrations
+    }
+
+    /// The component, for `inspect`.
+    pub fn component(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// Its own slots.
+    pub fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// Runs a query handler until it answers, fails, or its deadline passes.
+    ///
+    /// # Errors
+    /// [`Failure`]: there is no outcome, and the instance is gone.
+    pub async fn query(&self, call: &Call<'_>) -> Result<QueryOutcome, Failure> {
+        let began = Instant::now();
+        let run = async {
+            let mut instance = self.instance(call.attempt).await?;
+            let outcome = instance.query(call).await?;
+            self.put_back(instance);
+            Ok(outcome)
+        };
+        within(run, began, call.deadline).await
+    }
+
+    /// Runs an event handler; as [`Plugin::query`] otherwise.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub async fn event(&self, call: &Call<'_>) -> Result<EventOutcome, Failure> {
+        let began = Instant::now();
+        let run = async {
+            let mut instance = self.instance(call.attempt).await?;
+            let outcome = instance.event(call).await?;
+            self.put_back(instance);
+            Ok(outcome)
+        };
+        within(run, began, call.deadline).await
+    }
+
+    /// An idle instance, or a fresh one. What ran before and failed gets a fresh one.
+    async fn instance(&self, attempt: u32) -> Result<Instance, Failure> {
+        if attempt < 2 {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(instance) = idle.pop() {
+                return Ok(instance);
+            }
+        }
+        Instance::start(&self.compiled, &self.tenant).await
+    }
+
+    fn put_back(&self, instance: Instance) {
+        let instances = &self.tenant.policy.instances;
+        let reuse = self.registrations.reusable
+            && instances.mode == InstanceMode::Auto
+            && instance.calls() < instances.max_calls
+            && instance.memory_bytes() <= instances.memory_mark_bytes;
+        if !reuse {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < instances.idle_max as usize {
+            idle.push(instance);
+        }
+    }
+}
+
+/// The outcome, or that the time is up. What ran is dropped then.
+async fn within<T>(
+    run: impl Future<Output = Result<T, Failure>>,
+    began: Instant,
+    deadline: Instant,
+) -> Result<T, Failure> {
+    match timeout_at(deadline, run).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::DeadlineExceeded {
+            limit: deadline.saturating_duration_since(began),
+        }),
+    }
+}

@@ -1,0 +1,187 @@
+//! What a guest may ask of the host: the imports of `wit/handler.wit`. Ordinary errors are WIT
+//! results; a Rust `Err` is a trap and ends the instance. Only `request` waits.
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::bindings::conche::handler::types::{Draft, SendError};
+use super::bindings::conche::handler::{
+    call, config, emit, exchange, listeners, log, registration, request, types,
+};
+use super::state::{Phase, State, misused};
+use super::{effects, guest_log, requests};
+
+type Answer = Result<request::Event, SendError>;
+
+impl types::Host for State {}
+
+impl registration::Host for State {
+    fn on_query(&mut self, handler: String, op: String) -> wasmtime::Result<()> {
+        let registrations = self.registering()?;
+        registrations.room().map_err(misused)?;
+        registrations.query(handler, op);
+        Ok(())
+    }
+
+    fn on_any_query(&mut self, handler: String) -> wasmtime::Result<()> {
+        let registrations = self.registering()?;
+        registrations.room().map_err(misused)?;
+        registrations.any_query(handler);
+        Ok(())
+    }
+
+    fn on_event(&mut self, handler: String, types: Vec<String>) -> wasmtime::Result<()> {
+        let registrations = self.registering()?;
+        let handler = handler.into();
+        for ty in types {
+            registrations.room().map_err(misused)?;
+            registrations.event(&handler, ty);
+        }
+        Ok(())
+    }
+
+    fn on_any_event(&mut self, handler: String) -> wasmtime::Result<()> {
+        let registrations = self.registering()?;
+        registrations.room().map_err(misused)?;
+        registrations.any_event(handler);
+        Ok(())
+    }
+
+    fn on_listener(&mut self, handler: String) -> wasmtime::Result<()> {
+        let registrations = self.registering()?;
+        registrations.room().map_err(misused)?;
+        registrations.listener(handler);
+        Ok(())
+    }
+
+    fn reusable(&mut self) -> wasmtime::Result<()> {
+        self.registering()?.reusable = true;
+        Ok(())
+    }
+}
+
+impl call::Host for State {
+    fn attempt(&mut self) -> wasmtime::Result<u32> {
+        Ok(self.running("call.attempt")?.facts.attempt)
+    }
+
+    fn idempotency_key(&mut self) -> wasmtime::Result<String> {
+        let plugin = self.tenant.name.as_str().to_owned();
+        let facts = &self.running("call.idempotency-key")?.facts;
+        let mut hash = Sha256::new();
+        for part in [
+            &facts.event_source,
+            &facts.event_id,
+            plugin.as_str(),
+            &*facts.handler,
+        ] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        Ok(digest[..16].iter().map(|b| format!("{b:02x}")).collect())
+    }
+
+    fn remaining_ms(&mut self) -> wasmtime::Result<u32> {
+        let deadline = self.running("call.remaining-ms")?.facts.deadline;
+        let left = deadline.saturating_duration_since(Instant::now());
+        Ok(u32::try_from(left.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    fn hops(&mut self) -> wasmtime::Result<u32> {
+        Ok(self.running("call.hops")?.facts.hops)
+    }
+}
+
+impl config::Host for State {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.tenant.policy.config.get(&key).cloned())
+    }
+
+    fn keys(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(self.tenant.policy.config.keys().cloned().collect())
+    }
+}
+
+impl log::Host for State {
+    fn log(
+        &mut self,
+        level: log::Level,
+        message: String,
+        fields: Vec<log::Field>,
+    ) -> wasmtime::Result<()> {
+        guest_log::line(self, level, &message, &fields);
+        Ok(())
+    }
+}
+
+impl emit::Host for State {
+    fn emit(&mut self, event: Draft) -> wasmtime::Result<Result<String, SendError>> {
+        effects::emit(self, event)
+    }
+}
+
+impl request::Host for State {
+    async fn request(&mut self, query: Draft, timeout_ms: Option<u32>) -> wasmtime::Result<Answer> {
+        let mut answers = self.request_all(vec![query], timeout_ms).await?;
+        Ok(answers
+            .pop()
+            .unwrap_or_else(|| Err(SendError::Other("no answer".into()))))
+    }
+
+    async fn request_all(
+        &mut self,
+        queries: Vec<Draft>,
+        timeout_ms: Option<u32>,
+    ) -> wasmtime::Result<Vec<Answer>> {
+        let prepared = requests::prepare(self, queries, timeout_ms)?;
+        let answers = requests::ask(prepared).await;
+        self.cpu.waited = true;
+        Ok(answers)
+    }
+}
+
+/// What both interfaces answer that come with a later version.
+fn later<T>(what: &str) -> Result<T, SendError> {
+    Err(SendError::Refused(format!(
+        "{what} comes with a later version of Conche: no policy line grants it yet"
+    )))
+}
+
+impl exchange::Host for State {
+    fn exchange(
+        &mut self,
+        _event: Draft,
+        _answer_types: Vec<String>,
+        _timeout_ms: Option<u32>,
+    ) -> wasmtime::Result<Answer> {
+        self.running("exchange")?;
+        Ok(later("exchange"))
+    }
+}
+
+impl listeners::Host for State {
+    fn add(
+        &mut self,
+        _listener: listeners::Listener,
+    ) -> wasmtime::Result<Result<String, SendError>> {
+        self.running("listeners.add")?;
+        Ok(later("listeners.add"))
+    }
+
+    fn remove(&mut self, _id: String) -> wasmtime::Result<Result<(), SendError>> {
+        self.running("listeners.remove")?;
+        Ok(later("listeners.remove"))
+    }
+}
+
+impl State {
+    /// Where a log line belongs: the event's id, or that it is registration.
+    pub(super) fn place(&self) -> &str {
+        match &self.phase {
+            Phase::Calling(running) => &running.facts.event_id,
+            Phase::Registering(_) => "register",
+            Phase::Idle => "-",
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One instance of a plugin: a store with its guest, one call at a time. After any failure it is
+//! dropped; wasmtime would refuse to enter it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Store;
+
+use super::bindings::conche::handler::types as wit;
+use super::bindings::exports::conche::handler::{event_handler, query_handler};
+use super::failure::Failure;
+use super::registrations::Registrations;
+use super::state::{Phase, State};
+use super::{
+    Call, Compiled, EventOutcome, QueryOutcome, Tenant, Verdict, clock, convert, guest_log,
+};
+use crate::envelope::{Attribute, CloudEvent, new_id, now};
+
+/// Beside two messages' worth of bytes, what one host call may carry.
+const HOSTCALL_FUEL_BASE: usize = 1 << 20;
+
+/// A store with an instantiated guest.
+pub(crate) struct Instance {
+    store: Store<State>,
+    query: Option<query_handler::Guest>,
+    event: Option<event_handler::Guest>,
+    register: super::bindings::exports::conche::handler::lifecycle::Guest,
+    fuel: usize,
+    calls: u64,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Instance {
+    /// A fresh instance. Component start functions run here, on the call's budgets.
+    pub(crate) async fn start(
+        compiled: &Compiled,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Instance, Failure> {
+        let fuel = 2 * tenant.outbound.max_payload() + HOSTCALL_FUEL_BASE;
+        let mut store = Store::new(compiled.pre.engine(), State::new(tenant.clone()));
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(fuel);
+        store.set_max_component_handles(tenant.policy.limits.handles);
+        clock::count_ticks(&mut store);
+        match compiled.pre.instantiate_async(&mut store).await {
+            Ok(instance) => {
+                let load = |error: wasmtime::Error| Failure::NotStarted {
+                    reason: format!("{error:#}"),
+                };
+                let query = compiled.query.as_ref();
+                let event = compiled.event.as_ref();
+                Ok(Instance {
+                    query: query
+                        .map(|indices| indices.load(&mut store, &instance))
+                        .transpose()
+                        .map_err(load)?,
+                    event: event
+                        .map(|indices| indices.load(&mut store, &instance))
+                        .transpose()
+                        .map_err(load)?,
+                    register: compiled
+                        .lifecycle
+                        .load(&mut store, &instance)
+                        .map_err(load)?,
+                    store,
+                    fuel,
+                    calls: 0,
+                })
+            }
+            Err(error) => {
+                let state = store.data_mut();
+                let stderr = guest_log::flush_output(state);
+                let denied = state.memory.denied.take();
+                Err(match Failure::read(&error, &stderr, denied, fuel) {
+                    Failure::Trapped { reason } => Failure::NotStarted { reason },
+                    other => other,
+                })
+            }
+        }
+    }
+
+    /// Runs `register`. The caller sets the deadline, and drops the instance afterwards.
+    pub(crate) async fn register(&mut self) -> Result<Result<Registrations, String>, Failure> {
+        let limit = self.store.data().tenant.policy.limits.registrations;
+        self.store.data_mut().phase = Phase::Registering(Box::new(Registrations::new(limit)));
+        let result = self.register.call_register(&mut self.store).await;
+        let answer = self.finish(result)?;
+        let state = self.store.data_mut();
+        let Phase::Registering(registrations) = std::mem::replace(&mut state.phase, Phase::Idle)
+        else {
+            return Ok(Err("register ended in another phase".into()));
+        };
+        Ok(match (answer, &registrations.flaw) {
+            (Err(text), _) => Err(format!("register failed: {text}")),
+            (Ok(()), Some(flaw)) => Err(flaw.clone()),
+            (Ok(()), None) => Ok(*registrations),
+        })
+    }
+
+    /// Hands a query to the guest. The caller sets the deadline; dropping the future mid-call
+    /// makes the instance unusable.
+    pub(crate) async fn query(&mut self, call: &Call<'_>) -> Result<QueryOutcome, Failure> {
+        let Some(guest) = self.query.clone() else {
+            return Err(no_export("query-handler"));
+        };
+        let tenant = self.begin(call);
+        let extensions = convert::extensions(call.event, &tenant.transaction_attribute);
+        let event = convert::event(call.event, &extensions, call.transaction_id);
+        let result = guest
+            .call_handle(&mut self.store, matched(call), event)
+            .await;
+        let answer = self.finish(result)?;
+        let emitted = self.take_emitted();
+        Ok(match answer {
+            Ok(reply) => QueryOutcome {
+                answer: Ok(reply.map(|reply| reply_event(reply, call, &tenant))),
+                emitted,
+            },
+            Err(fault) => QueryOutcome {
+                answer: Err(convert::fault(fault)),
+                emitted: Vec::new(),
+            },
+        })
+    }
+
+    /// Hands an event to the guest; as [`Instance::query`] otherwise.
+    pub(crate) async fn event(&mut self, call: &Call<'_>) -> Result<EventOutcome, Failure> {
+        let Some(guest) = self.event.clone() else {
+            return Err(no_export("event-handler"));
+        };
+        let tenant = self.begin(call);
+        let extensions = convert::extensions(call.event, &tenant.transaction_attribute);
+        let event = convert::event(call.event, &extensions, call.transaction_id);
+        let result = guest
+            .call_handle(&mut self.store, matched(call), event)
+            .await;
+        let answer = self.finish(result)?;
+        let emitted = self.take_emitted();
+        let (verdict, emitted) = match answer {
+            Ok(()) => (Verdict::Done, emitted),
+            Err(wit::EventError::Reject(fault)) => {
+                (Verdict::Reject(convert::fault(fault)), Vec::new())
+            }
+            Err(wit::EventError::Retry(retry)) => (
+                Verdict::Retry {
+                    message: retry.message,
+                    after: retry
+                        .after_ms
+                        .map(|ms| Duration::from_millis(u64::from(ms))),
+                },
+                Vec::new(),
+            ),
+        };
+        Ok(EventOutcome { verdict, emitted })
+    }
+
+    /// Calls served so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Bytes of linear memory that it holds.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory.memory()
+    }
+
+    fn begin(&mut self, call: &Call<'_>) -> Arc<Tenant> {
+        self.calls += 1;
+        // A host call that ran on another store's ticks, or an idle time, is not this call's.
+        self.store.set_epoch_deadline(1);
+        let state = self.store.data_mut();
+        state.begin(call);
+        state.tenant.clone()
+    }
+
+    fn finish<T>(&mut self, result: wasmtime::Result<T>) -> Result<T, Failure> {
+        let state = self.store.data_mut();
+        let stderr = guest_log::flush_output(state);
+        result.map_err(|error| {
+            let denied = state.memory.denied.take();
+            Failure::read(&error, &stderr, denied, self.fuel)
+        })
+    }
+
+    fn take_emitted(&mut self) -> Vec<super::Emitted> {
+        match std::mem::replace(&mut self.store.data_mut().phase, Phase::Idle) {
+            Phase::Calling(running) => running.emitted,
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn matched<'a>(call: &Call<'a>) -> wit::Matched<'a> {
+    wit::Matched {
+        handler: call.handler,
+        listener: None,
+        state: None,
+    }
+}
+
+fn no_export(interface: &str) -> Failure {
+    Failure::Misused {
+        what: format!(
+            "registered a handler but exports no conche:handler/{interface}: build it for a world that does"
+        ),
+    }
+}
+
+/// The reply as an event: the query's type and transaction id unless the guest said otherwise.
+fn reply_event(reply: wit::Reply, call: &Call<'_>, tenant: &Tenant) -> CloudEvent {
+    let mut event = CloudEvent {
+        id: new_id(),
+        source: tenant.source.clone(),
+        ty: reply.type_.unwrap_or_else(|| call.event.ty.clone()),
+        time: Some(now()),
+        subject: reply.subject,
+        datacontenttype: reply.datacontenttype,
+        dataschema: reply.dataschema,
+        extensions: convert::host_extensions(reply.extensions),
+        data: reply.data.map(convert::payload),
+    };
+    if let Some(id) = call.transaction_id {
+        event.set_extension(
+            &tenant.transaction_attribute,
+            Attribute::Text(id.to_owned()),
+        );
+    }
+    event
+}

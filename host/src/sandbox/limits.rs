@@ -1,0 +1,73 @@
+//! Memory and tables of one instance, summed over all its core instances.
+
+use wasmtime::ResourceLimiter;
+
+use super::failure::Raised;
+
+/// Counts what an instance holds. A growth that is refused is remembered: the guest then fails in
+/// its own way, and the failure can name the cause.
+#[derive(Debug)]
+pub(super) struct MemoryLimiter {
+    pub(super) memory_limit: usize,
+    pub(super) table_limit: usize,
+    memory: usize,
+    tables: usize,
+    pub(super) denied: Option<Raised>,
+}
+
+impl MemoryLimiter {
+    pub(super) fn new(memory_limit: usize, table_limit: usize) -> MemoryLimiter {
+        MemoryLimiter {
+            memory_limit,
+            table_limit,
+            memory: 0,
+            tables: 0,
+            denied: None,
+        }
+    }
+
+    /// Bytes of linear memory held now.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        if total > self.memory_limit {
+            self.denied = Some(Raised::Memory {
+                what: "bytes of memory",
+                key: "memory",
+                limit: self.memory_limit,
+            });
+            return Ok(false);
+        }
+        self.memory = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.tables.saturating_add(desired.saturating_sub(current));
+        if total > self.table_limit {
+            self.denied = Some(Raised::Memory {
+                what: "table elements",
+                key: "table-elements",
+                limit: self.table_limit,
+            });
+            return Ok(false);
+        }
+        self.tables = total;
+        Ok(true)
+    }
+}

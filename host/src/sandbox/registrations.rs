@@ -1,0 +1,92 @@
+//! What one `register` declared, collected and checked in itself. Whether it is granted, and
+//! whether another plugin has it already, is for the reload to say.
+
+use std::sync::Arc;
+
+/// What a plugin's `register` declared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registrations {
+    /// Handler and op, in the order declared; no op twice.
+    pub queries: Vec<(Arc<str>, String)>,
+    /// The handler of the default-query registration.
+    pub any_query: Option<Arc<str>>,
+    /// Handler and event type; no type twice.
+    pub events: Vec<(Arc<str>, String)>,
+    /// The handler of the default-event registration.
+    pub any_event: Option<Arc<str>>,
+    /// Handlers that `listeners.add` may name.
+    pub listeners: Vec<Arc<str>>,
+    /// The guest said that an instance may serve many calls.
+    pub reusable: bool,
+    /// The first thing that was wrong, if anything was.
+    pub(super) flaw: Option<String>,
+    pub(super) limit: u32,
+}
+
+impl Registrations {
+    pub(super) fn new(limit: u32) -> Registrations {
+        Registrations {
+            limit,
+            ..Registrations::default()
+        }
+    }
+
+    /// How many declarations there are.
+    pub fn count(&self) -> usize {
+        self.queries.len()
+            + self.events.len()
+            + self.listeners.len()
+            + usize::from(self.any_query.is_some())
+            + usize::from(self.any_event.is_some())
+    }
+
+    /// An error once there are more than the policy allows: the guest is stopped then.
+    pub(super) fn room(&self) -> Result<(), String> {
+        if self.count() < self.limit as usize {
+            return Ok(());
+        }
+        Err(format!(
+            "registered more than {} handlers: raise registrations in [limits], or register a default",
+            self.limit
+        ))
+    }
+
+    pub(super) fn query(&mut self, handler: String, op: String) {
+        if self.queries.iter().any(|(_, taken)| *taken == op) {
+            return self.flaw(format!("query `{op}` is registered twice"));
+        }
+        self.queries.push((handler.into(), op));
+    }
+
+    pub(super) fn any_query(&mut self, handler: String) {
+        if self.any_query.is_some() {
+            return self.flaw("the default query is registered twice".into());
+        }
+        self.any_query = Some(handler.into());
+    }
+
+    pub(super) fn event(&mut self, handler: &Arc<str>, ty: String) {
+        if self.events.iter().any(|(_, taken)| *taken == ty) {
+            return self.flaw(format!("event type `{ty}` is registered twice"));
+        }
+        self.events.push((handler.clone(), ty));
+    }
+
+    pub(super) fn any_event(&mut self, handler: String) {
+        if self.any_event.is_some() {
+            return self.flaw("the default event is registered twice".into());
+        }
+        self.any_event = Some(handler.into());
+    }
+
+    pub(super) fn listener(&mut self, handler: String) {
+        if self.listeners.iter().any(|taken| **taken == *handler) {
+            return self.flaw(format!("listener `{handler}` is registered twice"));
+        }
+        self.listeners.push(handler.into());
+    }
+
+    fn flaw(&mut self, text: String) {
+        self.flaw.get_or_insert(text);
+    }
+}

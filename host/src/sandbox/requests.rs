@@ -1,0 +1,158 @@
+//! A guest's own queries: checked against grants and budgets, sent at once, answered in order.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::bindings::conche::handler::request::Event;
+use super::bindings::conche::handler::types::{Draft, PayloadResult, SendError};
+use super::state::State;
+use super::{convert, effects};
+use crate::envelope::{CloudEvent, Fault, Message, headers, new_id};
+use crate::outbound::{self, Outbound};
+
+/// Kept back of the time that is left, so that the guest can still answer after a time-out.
+const RESERVE: Duration = Duration::from_millis(50);
+
+/// Queries ready to be sent, and those that may not be.
+pub(super) struct Prepared {
+    queries: Vec<Result<(String, Message), SendError>>,
+    timeout: Duration,
+    outbound: Outbound,
+    transaction_attribute: String,
+}
+
+/// Checks each query; what is refused stays in its place as its error.
+pub(super) fn prepare(
+    state: &mut State,
+    drafts: Vec<Draft>,
+    timeout_ms: Option<u32>,
+) -> wasmtime::Result<Prepared> {
+    let deadline = state.running("request")?.facts.deadline;
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .saturating_sub(RESERVE);
+    let wanted = timeout_ms.map_or(state.tenant.request_timeout, |ms| {
+        Duration::from_millis(u64::from(ms))
+    });
+    let timeout = wanted.min(left);
+    let mut queries = Vec::with_capacity(drafts.len().min(64));
+    for draft in drafts {
+        queries.push(prepare_one(state, draft, timeout)?);
+    }
+    Ok(Prepared {
+        queries,
+        timeout,
+        outbound: state.tenant.outbound.clone(),
+        transaction_attribute: state.tenant.transaction_attribute.clone(),
+    })
+}
+
+fn prepare_one(
+    state: &mut State,
+    draft: Draft,
+    timeout: Duration,
+) -> wasmtime::Result<Result<(String, Message), SendError>> {
+    let tenant = state.tenant.clone();
+    let limits = &tenant.policy.limits;
+    let running = state.running("request")?;
+    let granted = tenant.policy.grants.allows_request(&draft.type_);
+    if let Err(refusal) = effects::may_send(&draft.type_, granted) {
+        return Ok(Err(refusal));
+    }
+    let over = |text: String| Ok(Err(SendError::OverBudget(text)));
+    if running.requests >= limits.requests {
+        return over(format!(
+            "sent {} requests in this call: raise requests in [limits]",
+            limits.requests
+        ));
+    }
+    let hops = running.facts.hops + 1;
+    if hops > tenant.hop_limit {
+        return over(format!(
+            "this query is {} hops away from its cause, the hop limit: do handlers ask in a circle?",
+            running.facts.hops
+        ));
+    }
+    let transaction_id = running.facts.transaction_id.clone();
+    let event = effects::event_of(draft, new_id(), &tenant, transaction_id.as_deref());
+    let mut message = match event.to_structured() {
+        Ok(message) => message,
+        Err(error) => return Ok(Err(SendError::Invalid(error.to_string()))),
+    };
+    let size = message.body.len();
+    if let Err(refusal) = effects::fits(size, tenant.outbound.max_payload()) {
+        return Ok(Err(refusal));
+    }
+    if running.requested_bytes + size > limits.request_bytes {
+        return over(format!(
+            "asked with more than {} bytes in this call: raise request-bytes in [limits]",
+            limits.request_bytes
+        ));
+    }
+    running.requests += 1;
+    running.requested_bytes += size;
+    message
+        .headers
+        .insert(headers::CONCHE_HOPS, hops.to_string());
+    message
+        .headers
+        .insert(headers::CONCHE_TIMEOUT_MS, timeout.as_millis().to_string());
+    Ok(Ok((event.ty, message)))
+}
+
+/// Sends all that may be sent, together, and waits for the answers.
+pub(super) async fn ask(prepared: Prepared) -> Vec<Result<Event, SendError>> {
+    let Prepared {
+        queries,
+        timeout,
+        outbound,
+        transaction_attribute,
+    } = prepared;
+    let asked = queries.into_iter().map(|query| async {
+        let (subject, message) = query?;
+        let answer = outbound.request(&subject, message, timeout).await;
+        read(answer, &transaction_attribute)
+    });
+    join_all(asked).await
+}
+
+fn read(
+    answer: Result<Message, outbound::SendError>,
+    transaction_attribute: &str,
+) -> Result<Event, SendError> {
+    let message = answer.map_err(|error| match error {
+        outbound::SendError::NoResponders { .. } => SendError::NoResponders,
+        outbound::SendError::TimedOut { .. } => SendError::TimedOut,
+        outbound::SendError::Busy { .. } => SendError::Busy,
+        other => SendError::Other(other.to_string()),
+    })?;
+    if message.headers.get(headers::CONCHE_SHED).is_some() {
+        return Err(SendError::Busy);
+    }
+    if let Some(fault) = Fault::from_message(&message) {
+        return Err(SendError::Remote(convert::guest_fault(fault)));
+    }
+    match CloudEvent::decode(&message) {
+        Ok(event) => Ok(convert::answer(event, transaction_attribute)),
+        // Old handlers answer with any bytes: they are handed on as they are.
+        Err(_) => Ok(raw(message)),
+    }
+}
+
+/// An answer that is no CloudEvent: an event without attributes, its bytes as data.
+fn raw(message: Message) -> Event {
+    Event {
+        id: String::new(),
+        source: String::new(),
+        type_: String::new(),
+        time: None,
+        subject: None,
+        datacontenttype: None,
+        dataschema: None,
+        transaction_id: None,
+        extensions: Vec::new(),
+        data: Some(PayloadResult::Binary(message.body.to_vec())),
+    }
+}

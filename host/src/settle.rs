@@ -1,0 +1,143 @@
+//! How a delivery ends: outcome, attempt and policy in; acknowledge, retry or dead-letter out.
+//! Pure.
+
+use std::time::Duration;
+
+use crate::policy::Retry;
+use crate::sandbox::{EventOutcome, Failure, Verdict};
+
+/// The end of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Handled: release its effects, then acknowledge.
+    Ack,
+    /// Not now.
+    RetryAfter {
+        /// How long to wait.
+        delay: Duration,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// Never again.
+    DeadLetter {
+        /// Why, for the operator.
+        reason: String,
+    },
+}
+
+/// Decides. `attempt` counts from 1; `chance` is between 0 and 1 and spreads the delays.
+pub fn settle(
+    outcome: &Result<EventOutcome, Failure>,
+    attempt: u32,
+    retry: &Retry,
+    chance: f64,
+) -> Settlement {
+    let (reason, after) = match outcome {
+        Ok(EventOutcome {
+            verdict: Verdict::Done,
+            ..
+        }) => return Settlement::Ack,
+        Ok(EventOutcome {
+            verdict: Verdict::Reject(fault),
+            ..
+        }) => {
+            return Settlement::DeadLetter {
+                reason: format!("rejected: {} ({})", fault.message, fault.code),
+            };
+        }
+        Ok(EventOutcome {
+            verdict: Verdict::Retry { message, after },
+            ..
+        }) => (format!("asked to be retried: {message}"), *after),
+        Err(failure) => (failure.to_string(), None),
+    };
+    if attempt >= retry.max_attempts {
+        return Settlement::DeadLetter {
+            reason: format!("attempt {attempt} of {}: {reason}", retry.max_attempts),
+        };
+    }
+    let delay = after.unwrap_or_else(|| backoff(attempt, retry, chance));
+    Settlement::RetryAfter { delay, reason }
+}
+
+/// `first × factor^(attempt − 1)`, at most `max`, of which `jitter` is left to chance.
+pub fn backoff(attempt: u32, retry: &Retry, chance: f64) -> Duration {
+    let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+    let grown = retry.first.as_secs_f64() * retry.factor.powi(exponent);
+    // NaN and infinity end at the cap too.
+    let capped = if grown < retry.max.as_secs_f64() {
+        grown
+    } else {
+        retry.max.as_secs_f64()
+    };
+    let sure = capped * (1.0 - retry.jitter);
+    Duration::from_secs_f64((sure + capped * retry.jitter * chance).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settlement, backoff, settle};
+    use crate::policy::Retry;
+    use crate::sandbox::{EventOutcome, Failure, Verdict};
+    use std::time::Duration;
+
+    fn retry() -> Retry {
+        Retry {
+            max_attempts: 3,
+            first: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            factor: 2.0,
+            jitter: 0.5,
+        }
+    }
+
+    fn check(outcome: Result<Verdict, Failure>, attempt: u32, expected: &Settlement) {
+        let outcome = outcome.map(|verdict| EventOutcome {
+            verdict,
+            emitted: Vec::new(),
+        });
+        assert_eq!(&settle(&outcome, attempt, &retry(), 1.0), expected);
+    }
+
+    #[test]
+    fn each_end_of_a_call_has_its_settlement() {
+        check(Ok(Verdict::Done), 9, &Settlement::Ack);
+        let later = Verdict::Retry {
+            message: "not yet".into(),
+            after: Some(Duration::from_millis(7)),
+        };
+        check(
+            Ok(later.clone()),
+            1,
+            &Settlement::RetryAfter {
+                delay: Duration::from_millis(7),
+                reason: "asked to be retried: not yet".into(),
+            },
+        );
+        check(
+            Ok(later),
+            3,
+            &Settlement::DeadLetter {
+                reason: "attempt 3 of 3: asked to be retried: not yet".into(),
+            },
+        );
+        check(
+            Err(Failure::StackOverflow),
+            2,
+            &Settlement::RetryAfter {
+                delay: Duration::from_secs(2),
+                reason: "ran out of stack: it recurses too deeply".into(),
+            },
+        );
+    }
+
+    #[test]
+    fn backoff_grows_to_its_cap() {
+        let seconds = |attempt, chance| backoff(attempt, &retry(), chance).as_secs_f64();
+        assert_eq!(seconds(1, 1.0), 1.0);
+        assert_eq!(seconds(1, 0.0), 0.5);
+        assert_eq!(seconds(4, 1.0), 8.0);
+        assert_eq!(seconds(100, 1.0), 60.0);
+        assert_eq!(seconds(u32::MAX, 1.0), 60.0);
+    }
+}
