@@ -12,7 +12,17 @@ use crate::policy::{PluginName, PolicyRules};
 use crate::settings::Secret;
 use crate::subject::SubjectPattern;
 
+mod checks;
 pub mod defaults;
+mod environment;
+mod load;
+mod raw;
+mod resolve;
+
+pub use environment::Flags;
+pub use load::{CONFIG_FILE, LoadError, lookups};
+pub use raw::RawConfig;
+pub use resolve::{Inputs, Machine};
 
 /// Everything the host can be told, resolved and checked.
 #[derive(Debug, Clone)]
@@ -266,3 +276,6 @@ impl EventsConfig {
         (!prefix.split('.').any(|token| token == "*")).then(|| format!("{prefix}._other"))
     }
 }
+
+#[cfg(test)]
+mod tests;

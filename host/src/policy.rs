@@ -22,6 +22,7 @@ pub mod limits;
 pub mod name;
 mod raw;
 pub mod rules;
+mod said;
 
 /// Everything one plugin may do, resolved and checked.
 #[derive(Clone, PartialEq)]

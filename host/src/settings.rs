@@ -12,6 +12,7 @@ mod suggest;
 mod values;
 
 pub use document::{Document, Section};
+pub(crate) use document::{bytes, pattern};
 pub use expand::{ExpandError, Lookups, Reference, expand};
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use suggest::nearest;

@@ -32,9 +32,9 @@ pub struct Ceiling {
     pub(super) grants: RawGrants,
     pub(super) limits: RawLimits,
     /// Variables that `${env:…}` may name; `*` at the end stands for the rest.
-    pub(super) env: Vec<String>,
+    pub(super) env: Option<Written<Vec<String>>>,
     /// Paths that `${file:…}` may name; `*` at the end stands for the rest.
-    pub(super) files: Vec<String>,
+    pub(super) files: Option<Written<Vec<String>>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -124,13 +124,11 @@ impl RawPolicy {
 impl Ceiling {
     /// Reads the section. Mistakes go to the document.
     pub fn read(s: &mut Section<'_>) -> Ceiling {
-        let names =
-            |found: Option<Written<Vec<String>>>| found.map(|w| w.value).unwrap_or_default();
         Ceiling {
             grants: s.section("grants", RawGrants::read),
             limits: s.section("limits", read_limits),
-            env: names(s.strings("env")),
-            files: names(s.strings("files")),
+            env: s.strings("env"),
+            files: s.strings("files"),
         }
     }
 }

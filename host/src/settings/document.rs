@@ -197,10 +197,7 @@ impl<'d> Section<'d> {
 
     /// A number of bytes.
     pub fn bytes(&mut self, key: &'static str) -> Option<Written<u64>> {
-        self.value(key, |value| match value {
-            DeValue::String(text) => parse_bytes(text).ok_or_else(|| wanted(BYTES, value)),
-            other => whole(other).map_err(|_| wanted(BYTES, other)),
-        })
+        self.value(key, bytes)
     }
 
     /// Any value, read by `read`.
@@ -266,7 +263,7 @@ impl<'d> Section<'d> {
 }
 
 /// A pattern that may be granted, subscribed or stored.
-pub(super) fn pattern(text: &str) -> Result<SubjectPattern, Problem> {
+pub(crate) fn pattern(text: &str) -> Result<SubjectPattern, Problem> {
     if is_reserved(text) {
         let why = "is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host";
         return Err(Problem::Other(format!("{text:?} {why}")));
@@ -307,6 +304,14 @@ fn texts<'d>(value: &'d DeValue<'_>) -> Result<Vec<&'d str>, Problem> {
         DeValue::String(text) => Ok(vec![text]),
         DeValue::Array(list) => list.iter().map(|item| text(item.get_ref())).collect(),
         other => Err(wanted(STRINGS, other)),
+    }
+}
+
+/// A number of bytes.
+pub(crate) fn bytes(value: &DeValue<'_>) -> Result<u64, Problem> {
+    match value {
+        DeValue::String(text) => parse_bytes(text).ok_or_else(|| wanted(BYTES, value)),
+        other => whole(other).map_err(|_| wanted(BYTES, other)),
     }
 }
 

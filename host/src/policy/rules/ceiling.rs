@@ -116,11 +116,11 @@ impl PolicyRules {
     pub(super) fn may_read(&self, reference: &Reference) -> Result<(), ExpandError> {
         let allowed = match reference {
             _ if self.granting == Granting::Everything => true,
-            Reference::Env(name) => self.ceiling.env.iter().any(|entry| names(entry, name)),
+            Reference::Env(name) => listed(self.ceiling.env.as_ref(), name),
             // `..` would lead out of a directory that an entry ending in `/*` names.
             Reference::File(path) => {
                 !path.split('/').any(|part| part == "..")
-                    && self.ceiling.files.iter().any(|entry| names(entry, path))
+                    && listed(self.ceiling.files.as_ref(), path)
             }
         };
         if allowed {
@@ -129,6 +129,10 @@ impl PolicyRules {
         let (reference, file) = (reference.clone(), self.operator_file.clone());
         Err(ExpandError::NotAllowed { reference, file })
     }
+}
+
+fn listed(list: Option<&Written<Vec<String>>>, name: &str) -> bool {
+    list.is_some_and(|list| list.value.iter().any(|entry| names(entry, name)))
 }
 
 /// Whether an entry of an allow-list names this; `*` at its end stands for the rest.

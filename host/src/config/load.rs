@@ -1,0 +1,106 @@
+//! The only place where configuration meets the real environment, files and machine.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Config, Flags, Inputs, Machine, Mode};
+use crate::settings::{Lookups, Mistakes};
+
+/// Read from the working directory when neither `--config` nor `CONCHE_CONFIG` names a file.
+pub const CONFIG_FILE: &str = "conche.toml";
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file that was named, or the one found, can't be read.
+    #[error("can't read {}: {cause}{}", .path.display(), if *.named { ": --config or CONCHE_CONFIG names it" } else { "" })]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Whether somebody named it.
+        named: bool,
+        /// As the operating system has it.
+        cause: io::Error,
+    },
+    /// Everything that is wrong, one a line.
+    #[error("{0}")]
+    Mistakes(#[from] Mistakes),
+}
+
+impl Config {
+    /// The configuration of this process. Blocks: reads `conche.toml`, and files with secrets.
+    ///
+    /// # Errors
+    /// The file can't be read, or all mistakes at once.
+    pub fn load(mode: Mode, flags: &Flags) -> Result<Config, LoadError> {
+        let file = read_file(flags)?;
+        let machine = Machine::this();
+        let inputs = Inputs {
+            mode,
+            flags,
+            file: file
+                .as_ref()
+                .map(|(path, text)| (path.as_str(), text.as_str())),
+            lookups: lookups(),
+            machine: &machine,
+        };
+        Ok(Config::resolve(inputs)?)
+    }
+}
+
+/// The environment and the files of this process; policies are resolved with them too.
+pub fn lookups() -> Lookups<'static> {
+    Lookups {
+        env: &variable,
+        file: &read_text,
+    }
+}
+
+impl Machine {
+    /// The machine this runs on.
+    pub fn this() -> Machine {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let host_name = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Machine {
+            host_name: if host_name.is_empty() {
+                "localhost".to_owned()
+            } else {
+                host_name
+            },
+            cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+            current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            temp_dir: std::env::temp_dir(),
+            user_id: rustix::process::getuid().as_raw(),
+        }
+    }
+}
+
+fn read_file(flags: &Flags) -> Result<Option<(String, String)>, LoadError> {
+    let variable = || {
+        variable("CONCHE_CONFIG")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let named = flags.config.clone().or_else(variable);
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path.to_string_lossy().into_owned(), text))),
+        Err(cause) if named.is_none() && cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(LoadError::Unreadable {
+            path,
+            named: named.is_some(),
+            cause,
+        }),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    std::fs::read_to_string(path)
+}

@@ -1,0 +1,141 @@
+//! `[nats]`: servers, names, who we are to them.
+
+use super::{Resolver, show_patterns};
+use crate::config::raw::{RawAuth, RawNats, RawTls};
+use crate::config::{Auth, NatsConfig, Tls, checks, defaults};
+use crate::settings::{Problem, Written};
+use crate::subject::SubjectPattern;
+
+impl Resolver<'_> {
+    pub(super) fn nats(&mut self, raw: RawNats) -> NatsConfig {
+        NatsConfig {
+            urls: self.urls(raw.urls),
+            queue_group: self.checked(
+                "nats.queue_group",
+                raw.queue_group,
+                defaults::QUEUE_GROUP.to_owned(),
+                String::clone,
+                |text| checks::name("queue group", text, |c| !matches!(c, '*' | '>')),
+            ),
+            namespace: self.namespace(raw.namespace),
+            max_reconnects: self.take("nats.max_reconnects", raw.max_reconnects, None, |n| {
+                n.map_or("forever".to_owned(), |n| n.to_string())
+            }),
+            reconnect_first: defaults::RECONNECT_FIRST,
+            reconnect_wait: self.wait(
+                "nats.reconnect_wait",
+                raw.reconnect_wait,
+                defaults::RECONNECT_WAIT,
+            ),
+            request_timeout: self.wait(
+                "nats.request_timeout",
+                raw.request_timeout,
+                defaults::REQUEST_TIMEOUT,
+            ),
+            auth: self.auth(raw.auth),
+            tls: self.tls(raw.tls),
+        }
+    }
+
+    fn urls(&mut self, written: Option<Written<Vec<String>>>) -> Vec<String> {
+        let show = |urls: &Vec<String>| {
+            urls.iter()
+                .map(|url| checks::redacted(url))
+                .collect::<Vec<_>>()
+                .join(",")
+        };
+        let default = vec![defaults::NATS_URL.to_owned()];
+        let urls = self.take("nats.urls", written, default, show);
+        if urls.is_empty() {
+            self.mistake("nats.urls", "is empty: name at least one server".to_owned());
+        }
+        let mut checked = Vec::new();
+        for url in urls {
+            match checks::url(&url) {
+                Ok(url) => checked.push(url),
+                Err(why) => self.mistake("nats.urls", why),
+            }
+        }
+        checked
+    }
+
+    fn namespace(&mut self, written: Option<Written<Vec<SubjectPattern>>>) -> Vec<SubjectPattern> {
+        let default = defaults::NAMESPACE.parse().into_iter().collect();
+        let namespace = self.take("nats.namespace", written, default, |n| show_patterns(n));
+        if namespace.is_empty() {
+            let why = "is empty: name a pattern that query ops must match, such as \"cyverse.>\"";
+            self.mistake("nats.namespace", why.to_owned());
+        }
+        namespace
+    }
+
+    fn auth(&mut self, raw: RawAuth) -> Auth {
+        let ways = [
+            ("user", raw.user.as_ref().or(raw.password.as_ref())),
+            ("token", raw.token.as_ref()),
+            ("nkey", raw.nkey.as_ref()),
+            ("creds", raw.creds.as_ref()),
+        ];
+        let given: Vec<_> = ways
+            .iter()
+            .filter_map(|(name, w)| Some((*name, (*w)?)))
+            .collect();
+        if let [(first, _), .., (last, written)] = given.as_slice() {
+            let why = format!("{first} and {last} are two ways to log in: keep one");
+            self.mistakes
+                .add(written.origin.clone(), "nats.auth", Problem::Other(why));
+        }
+        let user = raw.user.map(|w| self.text("nats.auth.user", Some(w), ""));
+        let password_written = raw.password.is_some();
+        let password = self.secret("nats.auth.password", raw.password);
+        match (user, password) {
+            (Some(user), Some(password)) => return Auth::UserPassword { user, password },
+            (Some(_), None) if !password_written => {
+                self.mistake(
+                    "nats.auth.user",
+                    "has no password: set one beside it".to_owned(),
+                );
+            }
+            (None, Some(_)) => {
+                self.mistake(
+                    "nats.auth.password",
+                    "has no user: set one beside it".to_owned(),
+                );
+            }
+            _ => {}
+        }
+        if let Some(token) = self.secret("nats.auth.token", raw.token) {
+            return Auth::Token(token);
+        }
+        if let Some(seed) = self.secret("nats.auth.nkey", raw.nkey) {
+            if !seed.expose().trim().starts_with("SU") {
+                let why = "is no seed of a user: it begins with SU; \"${file:PATH}\" reads a file";
+                self.mistake("nats.auth.nkey", why.to_owned());
+            }
+            return Auth::Nkey(seed);
+        }
+        match self.path_if_any("nats.auth.creds", raw.creds) {
+            Some(path) => Auth::Credentials(path),
+            None => Auth::None,
+        }
+    }
+
+    fn tls(&mut self, raw: RawTls) -> Tls {
+        let tls = Tls {
+            required: self.take("nats.tls.required", raw.required, false, bool::to_string),
+            ca: self.path_if_any("nats.tls.ca", raw.ca),
+            cert: self.path_if_any("nats.tls.cert", raw.cert),
+            key: self.path_if_any("nats.tls.key", raw.key),
+        };
+        match (&tls.cert, &tls.key) {
+            (Some(_), None) => {
+                self.mistake("nats.tls.cert", "has no key: set one beside it".to_owned());
+            }
+            (None, Some(_)) => {
+                self.mistake("nats.tls.key", "has no cert: set one beside it".to_owned());
+            }
+            _ => {}
+        }
+        tls
+    }
+}

@@ -1,0 +1,249 @@
+//! What a person reads when something is wrong.
+
+use super::*;
+
+fn check(text: &str, expected: &str) {
+    check_in(&[], text, expected);
+}
+
+fn check_in(variables: &[(&str, &str)], text: &str, expected: &str) {
+    let found = resolve(Mode::Run, &Flags::default(), variables, text);
+    assert_eq!(
+        found.err().map(|m| m.to_string()).unwrap_or_default(),
+        expected,
+        "{text}"
+    );
+}
+
+#[test]
+fn all_mistakes_come_at_once() {
+    let variables = [
+        ("NATS_URL", "nats://a:1,http://u:pw@b"),
+        ("NATS_WILDCARD_SUBJECT", "cyverse..users"),
+        ("NATS_MAX_RECONNECTS", "-2"),
+        ("NATS_RECONNECT_WAIT", "soon"),
+        ("NATS_REQUEST_TIMEOUT", "0"),
+        ("NATS_EVENTS_TIMEOUT", "5s"),
+        ("NATS_QUEUE_GROUP", "a b"),
+        ("NATS_DURABLE_NAME", "a.b"),
+    ];
+    let flags = Flags {
+        listen: Some("8080".to_owned()),
+        log_format: Some("jsno".to_owned()),
+        ..Flags::default()
+    };
+    let text = r#"
+        sauce = "x"
+        [nats]
+        urlz = "x"
+        [events]
+        stream = "a.b"
+        replicas = 6
+        max_age = 5
+        max_bytes = "many"
+        [calls]
+        slots = 0
+        max_memory = -1
+        [log]
+        format = "text"
+        [plugins.default.grants]
+        emit = "$JS.>"
+        [plugins.ceiling]
+        envs = ["A"]
+        [gateway]
+        timeout = "0s"
+    "#;
+    let found = resolve(Mode::Run, &flags, &variables, text).unwrap_err();
+    insta::assert_snapshot!(found.to_string(), @"");
+}
+
+#[test]
+fn urls() {
+    let why = "is no NATS URL: write nats://host:4222 (or tls://, ws://, wss://)";
+    for url in ["http://a", "nats://", "nats://a:99999", "a b", "nats://a:x"] {
+        check_in(
+            &[("NATS_URL", url)],
+            "",
+            &format!("NATS_URL: {url:?} {why}"),
+        );
+    }
+    let url = "http://u:pw@host";
+    check_in(
+        &[("NATS_URL", url)],
+        "",
+        &format!("NATS_URL: \"http://…@host\" {why}"),
+    );
+    check(
+        "nats.urls = []",
+        "etc/conche.toml:1: nats.urls: is empty: name at least one server",
+    );
+}
+
+#[test]
+fn logging_in_is_done_one_way() {
+    check(
+        "[nats.auth]\ntoken = 'a'\ncreds = 'b'",
+        "etc/conche.toml:3: nats.auth: token and creds are two ways to log in: keep one",
+    );
+    check(
+        "[nats.auth]\nuser = 'a'",
+        "etc/conche.toml:2: nats.auth.user: has no password: set one beside it",
+    );
+    check(
+        "[nats.auth]\npassword = 'a'",
+        "etc/conche.toml:2: nats.auth.password: has no user: set one beside it",
+    );
+    check(
+        "[nats.auth]\nuser = 'a'\npassword = '${env:PW}'",
+        "etc/conche.toml:3: nats.auth.password: ${env:PW}: the variable is not set",
+    );
+    check(
+        "[nats.auth]\nnkey = 'seed.txt'",
+        "etc/conche.toml:2: nats.auth.nkey: is no seed of a user: it begins with SU; \"${file:PATH}\" reads a file",
+    );
+    check(
+        "[nats.tls]\ncert = 'c.pem'",
+        "etc/conche.toml:2: nats.tls.cert: has no key: set one beside it",
+    );
+    check(
+        "[nats.tls]\nkey = 'c.pem'",
+        "etc/conche.toml:2: nats.tls.key: has no cert: set one beside it",
+    );
+}
+
+#[test]
+fn streams_take_no_queries() {
+    check_in(
+        &[("NATS_WILDCARD_SUBJECT", "org.>")],
+        "",
+        "events.subjects: \"org.cyverse.events.>\" overlaps \"org.>\" of nats.namespace \
+         (NATS_WILDCARD_SUBJECT): the stream would answer queries; narrow one of them",
+    );
+    check(
+        "[events]\nsubjects = ['cyverse.users.*', 'a.b', 'a.*']",
+        "etc/conche.toml:2: events.subjects: \"cyverse.users.*\" overlaps \"cyverse.>\" of nats.namespace (default): the stream would answer queries; narrow one of them\n\
+         etc/conche.toml:2: events.subjects: \"a.b\" and \"a.*\" overlap: a server refuses that",
+    );
+    check(
+        "[events]\nsubjects = []\n[nats]\nnamespace = []",
+        "etc/conche.toml:2: events.subjects: is empty: name what the stream takes, such as \"org.cyverse.events.>\"\n\
+         etc/conche.toml:4: nats.namespace: is empty: name a pattern that query ops must match, such as \"cyverse.>\"",
+    );
+    check(
+        "events.subjects = 'conche.dlq.>'",
+        "etc/conche.toml:1: events.subjects: \"conche.dlq.>\" is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host",
+    );
+}
+
+#[test]
+fn times_of_events() {
+    check(
+        "events.ack_wait = '10ms'",
+        "etc/conche.toml:1: events.ack_wait: 10ms is out of range: at least 1s",
+    );
+    check(
+        "events.max_age = '1m'",
+        "etc/conche.toml:1: events.max_age: 1m is below events.duplicate_window, 2m: lower that",
+    );
+    check(
+        "events.max_age = '0s'",
+        "etc/conche.toml:1: events.max_age: 0s keeps nothing: write \"unlimited\"",
+    );
+}
+
+#[test]
+fn names() {
+    check(
+        "source = 'no uri {plugin}'",
+        "etc/conche.toml:1: source: \"no uri {plugin}\" is no URI reference: write one such as https://example.org/{client_id}/{plugin}, with no other placeholders",
+    );
+    check(
+        "source = ''",
+        "etc/conche.toml:1: source: is empty: an event needs a source",
+    );
+    check_in(
+        &[("NATS_CLIENT_ID", "a b")],
+        "",
+        "NATS_CLIENT_ID: \"a b\" is no client id: ' ' can't be in it",
+    );
+    check(
+        "compat.transaction_attribute = 'Tid'",
+        "etc/conche.toml:1: compat.transaction_attribute: \"Tid\" is no attribute name: only a-z and 0-9 can be in it",
+    );
+    check(
+        "compat.transaction_attribute = 'id'",
+        "etc/conche.toml:1: compat.transaction_attribute: \"id\" is an attribute that CloudEvents defines: choose another",
+    );
+    check(
+        "compat.errors = 'fault'",
+        "etc/conche.toml:1: compat.errors: \"fault\" is none of faults, silent, did you mean \"faults\"?",
+    );
+    check(
+        "compat.event_subject = 'cyverse.events'",
+        "etc/conche.toml:1: compat.event_subject: \"cyverse.events\" is taken by none of events.subjects, [\"org.cyverse.events.>\"]: add it there, or write \"type\"",
+    );
+    check(
+        "compat.event_subject = 'org.*'",
+        "etc/conche.toml:1: compat.event_subject: subject `org.*` has the wildcard `*`, a literal subject is needed",
+    );
+}
+
+#[test]
+fn a_gateway_for_others_needs_a_token() {
+    let why = "can be reached from other machines: set token_file or token in [gateway], or \
+               CONCHE_GATEWAY_TOKEN; or listen on 127.0.0.1";
+    let text = "[gateway]\nlisten = '0.0.0.0:80'";
+    check(
+        text,
+        &format!("etc/conche.toml:2: gateway.listen: 0.0.0.0:80 {why}"),
+    );
+    check_in(&[("CONCHE_GATEWAY_TOKEN", "t")], text, "");
+    check("[gateway]\nlisten = '127.0.0.1:80'", "");
+    check("[gateway]\nlisten = '[::1]:80'", "");
+    check(
+        "[gateway]\nlisten = '0.0.0.0:80'\ntoken_file = 'none'",
+        "etc/conche.toml:3: gateway.token_file: /srv/etc/none: entity not found",
+    );
+    check(
+        "[gateway]\ntoken_file = 'empty'",
+        "etc/conche.toml:2: gateway.token_file: /srv/etc/empty is empty",
+    );
+    check(
+        "[gateway]\ntoken = 'a'\ntoken_file = 'token'",
+        "etc/conche.toml:3: gateway.token_file: gateway.token is set too: keep one",
+    );
+    check(
+        "[gateway]\nlisten = '127.0.0.1:8081'",
+        "health.listen: 127.0.0.1:8081 is gateway.listen too (etc/conche.toml:2): probes have a listener of their own",
+    );
+}
+
+#[test]
+fn the_cache_is_outside_what_is_watched() {
+    check(
+        "cache.dir = '../plugins/./cache'",
+        "etc/conche.toml:1: cache.dir: /srv/plugins/cache is inside plugins.dir, /srv/plugins, which is watched: move it out",
+    );
+    check(
+        "plugins.policies = '/p'\ncache.dir = '/p'",
+        "etc/conche.toml:2: cache.dir: /p is inside plugins.policies, /p, which is watched: move it out",
+    );
+}
+
+#[test]
+fn the_default_policy_stays_under_the_ceiling() {
+    check(
+        "[plugins.default.limits]\ncpu = '9s'\n[plugins.ceiling.limits]\ncpu = '1s'",
+        "etc/conche.toml:2: plugins.default.limits.cpu: 9s is above the ceiling's 1s (etc/conche.toml:4): lower it, or raise cpu in [plugins.ceiling.limits]",
+    );
+}
+
+#[test]
+fn broken_syntax_hides_nothing_of_the_environment() {
+    check_in(
+        &[("NATS_MAX_RECONNECTS", "x")],
+        "[nats\n",
+        "etc/conche.toml:1: unclosed table, expected `]`\n\
+         NATS_MAX_RECONNECTS: \"x\" is no number of attempts: write a whole number, or -1 for 6 attempts",
+    );
+}
