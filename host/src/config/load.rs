@@ -104,3 +104,48 @@ fn variable(name: &str) -> Option<String> {
 fn read_text(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_named_has_to_be_there() {
+        let flags = Flags {
+            config: Some("/none/conche.toml".into()),
+            ..Flags::default()
+        };
+        let error = read_file(&flags).unwrap_err().to_string();
+        let expected = "can't read /none/conche.toml: No such file or directory (os error 2): \
+                        --config or CONCHE_CONFIG names it";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_file_is_read_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "source = 'x'").unwrap();
+        let flags = Flags {
+            config: Some(path.clone()),
+            ..Flags::default()
+        };
+        let found = read_file(&flags).unwrap();
+        assert_eq!(
+            found,
+            Some((
+                path.to_string_lossy().into_owned(),
+                "source = 'x'".to_owned()
+            ))
+        );
+    }
+
+    #[test]
+    fn this_machine_has_a_name() {
+        let machine = Machine::this();
+        assert!(
+            !machine.host_name.is_empty() && machine.cpus > 0,
+            "{machine:?}"
+        );
+    }
+}

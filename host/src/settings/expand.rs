@@ -9,9 +9,9 @@ use std::path::Path;
 #[derive(Clone, Copy)]
 pub struct Lookups<'a> {
     /// A variable of the environment.
-    pub env: &'a dyn Fn(&str) -> Option<String>,
+    pub env: &'a (dyn Fn(&str) -> Option<String> + Sync),
     /// The text of a file.
-    pub file: &'a dyn Fn(&Path) -> io::Result<String>,
+    pub file: &'a (dyn Fn(&Path) -> io::Result<String> + Sync),
 }
 
 /// What a value refers to.

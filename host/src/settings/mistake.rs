@@ -133,6 +133,8 @@ impl Mistakes {
     /// Everything that was, in the order of the lines.
     pub fn finish<T>(mut self, value: T) -> Result<T, Mistakes> {
         self.0.sort_by(|a, b| a.origin.cmp(&b.origin));
+        // One variable may feed two settings.
+        self.0.dedup_by_key(|mistake| mistake.to_string());
         if self.is_empty() {
             Ok(value)
         } else {

@@ -33,7 +33,7 @@ fn all_mistakes_come_at_once() {
         ..Flags::default()
     };
     let text = r#"
-        sauce = "x"
+        sourc = "x"
         [nats]
         urlz = "x"
         [events]
@@ -54,7 +54,30 @@ fn all_mistakes_come_at_once() {
         timeout = "0s"
     "#;
     let found = resolve(Mode::Run, &flags, &variables, text).unwrap_err();
-    insta::assert_snapshot!(found.to_string(), @"");
+    insta::assert_snapshot!(found.to_string(), @r#"
+    --listen: "8080" is no address to listen on: write an IP address and a port, such as 127.0.0.1:8080, or off
+    --log-format: "jsno" is none of auto, human, json, did you mean "json"?
+    NATS_DURABLE_NAME: "a.b" is no durable name: '.' can't be in it
+    NATS_EVENTS_TIMEOUT: "5s" is no number of seconds: write a whole number, or -1 for 10 s
+    NATS_MAX_RECONNECTS: "-2" is no number of attempts: write a whole number, or -1 for 6 attempts
+    NATS_QUEUE_GROUP: "a b" is no queue group: ' ' can't be in it
+    NATS_RECONNECT_WAIT: "soon" is no number of seconds: write a whole number, or -1 for 10 s
+    NATS_REQUEST_TIMEOUT: 0s is no time to wait: write a longer one
+    NATS_URL: "http://…@b" is no NATS URL: write nats://host:4222 (or tls://, ws://, wss://)
+    NATS_WILDCARD_SUBJECT: subject `cyverse..users` has an empty token: a dot too many
+    etc/conche.toml:2: sourc: unknown key, did you mean `source`?
+    etc/conche.toml:4: nats.urlz: unknown key, did you mean `urls`?
+    etc/conche.toml:6: events.stream: "a.b" is no stream name: '.' can't be in it
+    etc/conche.toml:7: events.replicas: 6 is out of range: 1 to 5
+    etc/conche.toml:8: events.max_age: 5 is no duration: write "30d", or "unlimited"
+    etc/conche.toml:9: events.max_bytes: "many" is no size: write a number of bytes, or a unit as in "64MiB"
+    etc/conche.toml:11: calls.slots: 0 is out of range: 1 to 100000
+    etc/conche.toml:12: calls.max_memory: -1 is no size: write a number of bytes, or a unit as in "64MiB"
+    etc/conche.toml:14: log.format: "text" is none of auto, human, json
+    etc/conche.toml:16: plugins.default.grants.emit: "$JS.>" is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host
+    etc/conche.toml:18: plugins.ceiling.envs: unknown key, did you mean `env`?
+    etc/conche.toml:20: gateway.timeout: 0s is no time to wait: write a longer one
+    "#);
 }
 
 #[test]
