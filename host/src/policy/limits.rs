@@ -155,7 +155,7 @@ pub const REGISTRATIONS: Limit = Limit {
     least: 1,
     why: "ops, types and handlers that register may declare; each op is a subscription",
 };
-/// Its default is the host's slots: see [`defaults`].
+/// Its default is the host's slots: see [`Limits::defaults`].
 pub const CONCURRENCY: Limit = Limit {
     key: "concurrency",
     unit: Unit::Count,
