@@ -16,6 +16,12 @@ pub mod dispatch;
 #[cfg(feature = "host")]
 pub mod embedded;
 #[cfg(feature = "host")]
+pub mod gateway;
+#[cfg(feature = "host")]
+pub mod host;
+#[cfg(feature = "host")]
+pub mod intake;
+#[cfg(feature = "host")]
 pub mod outbound;
 #[cfg(feature = "host")]
 pub mod plugin;
@@ -24,8 +30,14 @@ pub mod policy;
 #[cfg(feature = "host")]
 pub mod registry;
 #[cfg(feature = "host")]
+pub mod reload;
+#[cfg(feature = "host")]
 pub mod sandbox;
 #[cfg(feature = "host")]
 pub mod settings;
 #[cfg(feature = "host")]
 pub mod settle;
+#[cfg(feature = "host")]
+pub mod shutdown;
+#[cfg(feature = "host")]
+pub mod watch;

@@ -1,0 +1,64 @@
+//! What the command line says, and which command it is. One file a command.
+
+mod call;
+mod config;
+mod dev;
+mod inspect;
+mod log;
+mod options;
+mod single;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use conche::config::LoadError;
+
+/// Exit codes, beside clap's 2 for usage.
+pub(crate) const EXIT_FAILED: u8 = 1;
+pub(crate) const EXIT_CONFIGURATION: u8 = 3;
+pub(crate) const EXIT_REFUSED: u8 = 5;
+pub(crate) const EXIT_NOT_DRAINED: u8 = 6;
+
+/// A host for event handlers written as WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 configuration, 5 plugin refused or fault answered, 6 drain time over"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(dev::Dev),
+    Call(call::Call),
+    Inspect(inspect::Inspect),
+    Config(config::ShowConfig),
+}
+
+impl Cli {
+    /// Runs the command; an error is printed once, here.
+    pub(crate) fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Dev(command) => command.run(),
+            Command::Call(command) => command.run(),
+            Command::Inspect(command) => command.run(),
+            Command::Config(command) => command.run(),
+        };
+        match result {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("conche: {error:#}");
+                let configuration = error.downcast_ref::<LoadError>().is_some();
+                ExitCode::from(if configuration {
+                    EXIT_CONFIGURATION
+                } else {
+                    EXIT_FAILED
+                })
+            }
+        }
+    }
+}

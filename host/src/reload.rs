@@ -1,0 +1,208 @@
+//! The only writer of the registry: finds plugins, compiles them, checks what they register, and
+//! swaps them in. Whatever goes wrong before the swap leaves the old version serving.
+
+mod checks;
+mod files;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::dispatch::Dispatcher;
+use crate::outbound::Outbound;
+use crate::plugin::{Plugin, RegisterError};
+use crate::policy::{PluginName, Policy};
+use crate::registry::{Conflict, Registry};
+use crate::sandbox::{Digest, LoadError, Sandbox, Tenant};
+use crate::settings::Mistakes;
+use files::Found;
+
+pub use checks::Denied;
+
+/// Keeps the registry equal to the plugins directory.
+#[derive(Debug)]
+pub struct Reload {
+    config: Arc<Config>,
+    sandbox: Arc<Sandbox>,
+    dispatcher: Arc<Dispatcher>,
+    outbound: Outbound,
+    /// What was last tried for each plugin, and how it ended.
+    tried: BTreeMap<PluginName, Tried>,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Tried {
+    digest: Digest,
+    policy: String,
+    refused: bool,
+}
+
+/// Why a version does not serve.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// Its bytes.
+    #[error("{0}")]
+    Load(#[from] LoadError),
+    /// Its policy file.
+    #[error("its policy is wrong:\n{0}")]
+    Policy(Mistakes),
+    /// What its `register` said or did.
+    #[error("{0}")]
+    Register(#[from] RegisterError),
+    /// What it registered.
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    /// Another plugin was first.
+    #[error("{0}")]
+    Conflict(#[from] Conflict),
+    /// The host's own failure.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Reload {
+    /// A reload that has not looked yet.
+    pub fn new(
+        config: Arc<Config>,
+        sandbox: Arc<Sandbox>,
+        dispatcher: Arc<Dispatcher>,
+        outbound: Outbound,
+    ) -> Reload {
+        Reload {
+            config,
+            sandbox,
+            dispatcher,
+            outbound,
+            tried: BTreeMap::new(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Counts swaps: whoever follows the registry looks again when it changes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Looks at the directory once, and makes the registry agree with it.
+    pub async fn look(&mut self) {
+        let config = self.config.clone();
+        let found = tokio::task::spawn_blocking(move || files::find(&config.plugins)).await;
+        let found = match found {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                warn!(directory = %self.config.plugins.dir.display(), %error, "cannot read the plugins directory: what serves goes on");
+                return;
+            }
+            Err(error) => {
+                warn!(%error, "reading the plugins directory failed");
+                return;
+            }
+        };
+        let left = self.retire_missing(&found);
+        for found in found {
+            self.consider(found, left).await;
+        }
+    }
+
+    /// Takes out what is gone. Whether anything was.
+    fn retire_missing(&mut self, found: &[Found]) -> bool {
+        let here = |name: &PluginName| found.iter().any(|found| found.name == *name);
+        let registry = self.dispatcher.registry();
+        let gone: Vec<_> = registry
+            .plugins()
+            .map(|plugin| plugin.name().clone())
+            .filter(|name| !here(name))
+            .collect();
+        self.tried.retain(|name, _| here(name));
+        for name in &gone {
+            self.swap(self.dispatcher.registry().without(name));
+            info!(plugin = %name, "plugin removed");
+        }
+        !gone.is_empty()
+    }
+
+    /// Loads one file's version unless it was tried already.
+    async fn consider(&mut self, found: Found, try_refused_again: bool) {
+        let (policy, fingerprint) = match files::policy(&self.config.plugins, &found) {
+            Ok(policy) => (Ok(policy.clone()), policy.digest),
+            Err(mistakes) => (Err(mistakes), found.policy_text.clone().unwrap_or_default()),
+        };
+        let tried = Tried {
+            digest: found.digest,
+            policy: fingerprint,
+            refused: false,
+        };
+        if let Some(last) = self.tried.get(&found.name) {
+            let same = last.digest == tried.digest && last.policy == tried.policy;
+            if same && !(last.refused && try_refused_again) {
+                return;
+            }
+        }
+        let name = found.name.clone();
+        let digest = found.digest;
+        let result = match policy {
+            Ok(policy) => self.load(found, policy).await,
+            Err(mistakes) => Err(Refusal::Policy(mistakes)),
+        };
+        let refused = result.is_err();
+        if let Err(reason) = result {
+            let serving = self.dispatcher.registry().plugin(&name).is_some();
+            warn!(
+                plugin = %name, digest = digest.short(), old_version_serves = serving, %reason,
+                "plugin refused"
+            );
+        }
+        self.tried.insert(name, Tried { refused, ..tried });
+    }
+
+    async fn load(&self, found: Found, policy: Policy) -> Result<(), Refusal> {
+        let sandbox = self.sandbox.clone();
+        let bytes = found.bytes;
+        let compiled = tokio::task::spawn_blocking(move || sandbox.compile(&bytes))
+            .await
+            .map_err(|error| Refusal::Internal(format!("compiling failed: {error}")))??;
+        let tenant = Tenant {
+            source: self.config.source_of(&found.name),
+            name: found.name,
+            digest: found.digest,
+            policy,
+            transaction_attribute: self.config.compat.transaction_attribute.clone(),
+            outbound: self.outbound.clone(),
+            hop_limit: self.config.calls.hop_limit,
+            request_timeout: self.config.calls.request_timeout,
+        };
+        let plugin = Plugin::load(compiled, tenant).await?;
+        checks::registrations(&plugin, &self.config)?;
+        let plugin = Arc::new(plugin);
+        let registry = self.dispatcher.registry().with(plugin.clone())?;
+        self.swap(registry);
+        announce(&plugin);
+        Ok(())
+    }
+
+    fn swap(&self, registry: Registry) {
+        self.dispatcher.replace_registry(registry);
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+fn announce(plugin: &Plugin) {
+    let registrations = plugin.registrations();
+    let queries: Vec<_> = registrations.queries.iter().map(|(_, op)| op).collect();
+    let events: Vec<_> = registrations.events.iter().map(|(_, ty)| ty).collect();
+    info!(
+        plugin = %plugin.name(),
+        digest = plugin.digest().short(),
+        ?queries,
+        ?events,
+        any_query = registrations.any_query.is_some(),
+        any_event = registrations.any_event.is_some(),
+        compile_ms = u64::try_from(plugin.component().compile_time.as_millis()).unwrap_or(u64::MAX),
+        "plugin serves"
+    );
+}

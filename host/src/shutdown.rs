@@ -1,0 +1,40 @@
+//! One cancel token, one task tracker: every task of the host starts here and ends on the token.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Where tasks start, and how they learn that it is over. Clones share both.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    token: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Shutdown {
+    /// Starts a task that [`Shutdown::drain`] waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Resolves once the host is to end.
+    pub async fn begun(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Whether the host is to end.
+    pub fn has_begun(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Tells every task, and waits for all of them. False: some were still busy at the deadline.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        self.token.cancel();
+        self.tasks.close();
+        tokio::time::timeout(deadline, self.tasks.wait())
+            .await
+            .is_ok()
+    }
+}
