@@ -1,0 +1,115 @@
+//! `cargo xtask`: the table of tasks and which function does each. No task's own logic lives here.
+
+use std::{env, process::ExitCode};
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+mod check;
+mod demo;
+mod guests;
+mod nats_server;
+mod shell;
+mod test;
+mod tidy;
+mod workspace;
+
+struct Task {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&Workspace, &[String]) -> Result<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "demo",
+        arguments: "[--once]",
+        about: "build the example plugins, start a host, send a query and an event; stay up, or stop with --once",
+        run: demo::run,
+    },
+    Task {
+        name: "test",
+        arguments: "[FILTER]",
+        about: "build what the tests need and run them all, or those of the host whose name contains FILTER",
+        run: test::run,
+    },
+    Task {
+        name: "check",
+        arguments: "",
+        about: "formatting, clippy, the client feature without wasmtime, docs, tidy",
+        run: |workspace, arguments| none(arguments).and_then(|()| check::run(workspace)),
+    },
+    Task {
+        name: "tidy",
+        arguments: "",
+        about: "the repository's own rules: who may use what, file sizes, headers",
+        run: |workspace, arguments| none(arguments).and_then(|()| tidy::run(workspace)),
+    },
+    Task {
+        name: "guests",
+        arguments: "",
+        about: "build plugins/* to target/plugins and tests/guests/* to target/guests",
+        run: |workspace, arguments| {
+            none(arguments).and_then(|()| guests::build(workspace).map(drop))
+        },
+    },
+    Task {
+        name: "nats-server",
+        arguments: "",
+        about: "print the path of the pinned nats-server, fetching it first if it is missing",
+        run: |workspace, arguments| {
+            none(arguments)?;
+            println!("{}", nats_server::path(workspace)?.display());
+            Ok(())
+        },
+    },
+];
+
+fn main() -> ExitCode {
+    match dispatch(&env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((name, rest)) = arguments.split_first() else {
+        print!("{}", listing());
+        return Ok(());
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", listing());
+        return Ok(());
+    }
+    match TASKS.iter().find(|task| task.name == name) {
+        Some(task) => (task.run)(&Workspace::find()?, rest),
+        None => bail!("no task `{name}`\n\n{}", listing()),
+    }
+}
+
+fn listing() -> String {
+    let mut text = String::from("cargo xtask TASK\n\n");
+    for Task {
+        name,
+        arguments,
+        about,
+        ..
+    } in TASKS
+    {
+        let call = format!("{name} {arguments}");
+        text.push_str(&format!("  {call:<16} {about}\n"));
+    }
+    text
+}
+
+fn none(arguments: &[String]) -> Result<()> {
+    match arguments.first() {
+        Some(extra) => bail!("this task takes no arguments, but got `{extra}`"),
+        None => Ok(()),
+    }
+}
