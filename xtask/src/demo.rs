@@ -91,7 +91,7 @@ fn follow_up(gateway: SocketAddr) -> Result<Value> {
 
 fn print(what: &str, how: &str, event: &Value) {
     let pretty = serde_json::to_string_pretty(event).unwrap_or_else(|_| event.to_string());
-    println!("\n-- {what} {how}\n{pretty}");
+    println!("\n{}\n{pretty}", format!("-- {what} {how}").trim_end());
 }
 
 fn print_what_to_try(gateway: SocketAddr) {
