@@ -107,7 +107,7 @@ impl Failure {
     pub(super) fn read(
         error: &wasmtime::Error,
         stderr: &str,
-        denied: Option<Raised>,
+        denied: Option<&Raised>,
         fuel: usize,
     ) -> Failure {
         let raised = error.downcast_ref::<Raised>();
@@ -115,7 +115,7 @@ impl Failure {
             return Failure::CpuExceeded { limit: *limit };
         }
         // A guest whose allocation was refused traps or panics on its own: say the cause.
-        if let Some(Raised::Memory { what, key, limit }) = denied.as_ref().or(raised) {
+        if let Some(Raised::Memory { what, key, limit }) = denied.or(raised) {
             return Failure::OutOfMemory {
                 what,
                 key,

@@ -32,16 +32,16 @@ pub(super) fn line(state: &mut State, level: GuestLevel, message: &str, fields: 
     }
     match level {
         GuestLevel::Trace => {
-            event!(target: "guest", Level::TRACE, plugin, digest, event_id, "{text}")
+            event!(target: "guest", Level::TRACE, plugin, digest, event_id, "{text}");
         }
         GuestLevel::Debug => {
-            event!(target: "guest", Level::DEBUG, plugin, digest, event_id, "{text}")
+            event!(target: "guest", Level::DEBUG, plugin, digest, event_id, "{text}");
         }
         GuestLevel::Info => {
-            event!(target: "guest", Level::INFO, plugin, digest, event_id, "{text}")
+            event!(target: "guest", Level::INFO, plugin, digest, event_id, "{text}");
         }
         GuestLevel::Warn => {
-            event!(target: "guest", Level::WARN, plugin, digest, event_id, "{text}")
+            event!(target: "guest", Level::WARN, plugin, digest, event_id, "{text}");
         }
         GuestLevel::Error | GuestLevel::Critical => {
             event!(target: "guest", Level::ERROR, plugin, digest, event_id, "{text}");

@@ -78,10 +78,12 @@ impl Instance {
                 let state = store.data_mut();
                 let stderr = guest_log::flush_output(state);
                 let denied = state.memory.denied.take();
-                Err(match Failure::read(&error, &stderr, denied, fuel) {
-                    Failure::Trapped { reason } => Failure::NotStarted { reason },
-                    other => other,
-                })
+                Err(
+                    match Failure::read(&error, &stderr, denied.as_ref(), fuel) {
+                        Failure::Trapped { reason } => Failure::NotStarted { reason },
+                        other => other,
+                    },
+                )
             }
         }
     }
@@ -185,7 +187,7 @@ impl Instance {
         let stderr = guest_log::flush_output(state);
         result.map_err(|error| {
             let denied = state.memory.denied.take();
-            Failure::read(&error, &stderr, denied, self.fuel)
+            Failure::read(&error, &stderr, denied.as_ref(), self.fuel)
         })
     }
 

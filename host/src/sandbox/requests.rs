@@ -137,12 +137,12 @@ fn read(
     match CloudEvent::decode(&message) {
         Ok(event) => Ok(convert::answer(event, transaction_attribute)),
         // Old handlers answer with any bytes: they are handed on as they are.
-        Err(_) => Ok(raw(message)),
+        Err(_) => Ok(raw(&message)),
     }
 }
 
 /// An answer that is no CloudEvent: an event without attributes, its bytes as data.
-fn raw(message: Message) -> Event {
+fn raw(message: &Message) -> Event {
     Event {
         id: String::new(),
         source: String::new(),

@@ -1,3 +1,5 @@
+//! Policies under the default and the ceiling, and what a person reads when one is wrong.
+
 use std::io;
 use std::path::Path;
 

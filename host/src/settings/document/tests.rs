@@ -1,3 +1,5 @@
+//! Reading documents: lines, suggestions, all mistakes at once.
+
 use super::*;
 
 /// Reads a few keys of every kind.
