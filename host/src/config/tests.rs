@@ -1,3 +1,5 @@
+//! Resolution of the whole configuration: sources, mistakes, and what a person reads.
+
 use std::io;
 use std::path::Path;
 

@@ -166,8 +166,8 @@ fn own_variables() {
     );
     assert_eq!(config.cache.dir, Path::new("/var/cache/conche"));
     assert_eq!(
-        of_env(&[("HOME", "/home/u")]).cache.dir,
-        Path::new("/home/u/.cache/conche")
+        of_env(&[("HOME", "/users/u")]).cache.dir,
+        Path::new("/users/u/.cache/conche")
     );
     assert_eq!(of_env(&[]).cache.dir, Path::new("/tmp/conche-1000"));
 }
