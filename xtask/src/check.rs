@@ -24,5 +24,5 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     shell::run(&mut cargo(
         "clippy --workspace --all-targets -- -D warnings",
     ))?;
-    shell::run(cargo("doc --no-deps -p conche -p conche-guest").env("RUSTDOCFLAGS", "-Dwarnings"))
+    shell::run(cargo("doc --no-deps --workspace --lib").env("RUSTDOCFLAGS", "-Dwarnings"))
 }

@@ -4,22 +4,13 @@ use anyhow::{Result, bail};
 
 use crate::{guests, nats_server, shell, workspace::Workspace};
 
-/// With a filter, only these are worth building: the guests' own tests are few and quick.
-const FILTERED: [&str; 2] = ["conche", "conche-tests"];
-
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    let mut command = shell::cargo(["test"]);
+    // Always the whole workspace: for a part of it cargo would choose other features of the same
+    // dependencies, and build wasmtime a second time.
+    let mut command = shell::cargo(["test", "--workspace"]);
     match arguments {
-        [] => {
-            command.arg("--workspace");
-        }
+        [] => {}
         [filter] if !filter.starts_with('-') => {
-            for package in FILTERED
-                .into_iter()
-                .filter(|package| workspace.has(package))
-            {
-                command.args(["-p", package]);
-            }
             command.arg(filter);
         }
         _ => bail!("usage: cargo xtask test [FILTER]"),

@@ -32,10 +32,6 @@ impl Workspace {
         read(&metadata).context("`cargo metadata` lacks a field we need")
     }
 
-    pub(crate) fn has(&self, package: &str) -> bool {
-        self.packages.iter().any(|known| known.name == package)
-    }
-
     /// The guest crates right under this directory of the repository, such as `plugins`.
     pub(crate) fn guests(&self, under: &str) -> Vec<&Package> {
         let parent = self.root.join(under);
