@@ -1,9 +1,10 @@
-//! Tests of the host through real guests, on the embedded bus.
+//! Tests of the host through real guests, on a real server and on the embedded bus.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a test's helpers fail the test as its own lines do"
 )]
 
+mod behaviour;
 mod embedded;
 mod support;

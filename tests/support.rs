@@ -1,4 +1,7 @@
-//! A host with the guests a test names, on its own bus and in its own directory.
+//! A host with the guests a test names, on a bus or a server of its own and in its own directory.
+
+pub(crate) mod server;
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,8 +11,29 @@ use conche::envelope::{CloudEvent, Fault, Message, Payload, new_id, now};
 use conche::host::Host;
 use tempfile::TempDir;
 
+use server::NatsServer;
+pub(crate) use wire::Wire;
+
 /// The longest that any condition may take to come true.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a host on a server may do in tests: all that `conche dev` grants.
+const GRANTS: &str = r#"
+[health]
+listen = "off"
+[plugins.default.grants]
+emit = ["org.cyverse.events.>"]
+request = ["cyverse.>"]
+any-query = true
+any-event = true
+"#;
+
+/// What a test's host runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    Nats,
+    Bus,
+}
 
 /// A built component, from `cargo xtask guests`.
 pub(crate) fn guest(name: &str) -> PathBuf {
@@ -31,30 +55,53 @@ pub(crate) fn guest(name: &str) -> PathBuf {
 pub(crate) struct TestHost {
     pub(crate) host: Host,
     pub(crate) dir: TempDir,
+    pub(crate) wire: Wire,
+    pub(crate) server: Option<NatsServer>,
 }
 
 impl TestHost {
-    /// Starts with these guests, each under its own name.
+    /// Starts on the embedded bus with these guests, each under its own name.
     pub(crate) async fn start(guests: &[&str]) -> TestHost {
+        TestHost::on(On::Bus, guests, "").await
+    }
+
+    /// Starts with these guests and these lines of configuration.
+    pub(crate) async fn on(on: On, guests: &[&str], config: &str) -> TestHost {
+        let server = (on == On::Nats).then(NatsServer::start);
+        TestHost::with_server(server, guests, config).await
+    }
+
+    /// Starts on this server, or on the embedded bus.
+    pub(crate) async fn with_server(
+        server: Option<NatsServer>,
+        guests: &[&str],
+        config: &str,
+    ) -> TestHost {
         let dir = tempfile::tempdir().unwrap();
         for name in guests {
             std::fs::copy(guest(name), dir.path().join(format!("{name}.wasm"))).unwrap();
         }
-        let flags = Flags {
-            plugins: Some(dir.path().to_owned()),
-            listen: Some("127.0.0.1:0".into()),
-            ..Flags::default()
+        let url = server.as_ref().map(NatsServer::url);
+        let config = resolve(dir.path(), url.as_deref(), config);
+        let host = Host::start(config, &tokio::runtime::Handle::current())
+            .await
+            .unwrap();
+        let wire = match &url {
+            Some(url) => Wire::connect(url).await,
+            None => Wire::Bus(host.bus().unwrap().clone()),
         };
-        let config = Config::load(Mode::Dev, &flags).unwrap();
-        let host = Host::start(config).await.unwrap();
-        TestHost { host, dir }
+        TestHost {
+            host,
+            dir,
+            wire,
+            server,
+        }
     }
 
-    /// Asks on the bus, as any service would.
+    /// Asks as any service would.
     pub(crate) async fn ask(&self, op: &str, json: &str) -> Result<Message, String> {
         let message = event(op, json).to_structured().unwrap();
-        let answer = self.host.bus().request(op, message, DEADLINE).await;
-        answer.map_err(|error| error.to_string())
+        self.wire.request(op, message, DEADLINE).await
     }
 
     /// Asks, and reads the JSON of the answer or the fault.
@@ -84,6 +131,28 @@ impl TestHost {
         let waited = tokio::time::timeout(DEADLINE, asked).await;
         waited.expect("the answer never came");
     }
+
+    /// Publishes an event as any service would.
+    pub(crate) async fn publish(&self, event: &CloudEvent) {
+        let message = event.to_structured().unwrap();
+        self.wire.publish(&event.ty, message).await.unwrap();
+    }
+}
+
+/// The configuration of a host whose plugins are in `dir`.
+pub(crate) fn resolve(dir: &Path, url: Option<&str>, more: &str) -> Config {
+    let file = dir.join("conche.toml");
+    let grants = if url.is_some() { GRANTS } else { "" };
+    std::fs::write(&file, format!("{more}\n{grants}")).unwrap();
+    let flags = Flags {
+        config: Some(file),
+        plugins: Some(dir.to_owned()),
+        nats_url: url.map(str::to_owned),
+        listen: Some("127.0.0.1:0".into()),
+        ..Flags::default()
+    };
+    let mode = if url.is_some() { Mode::Run } else { Mode::Dev };
+    Config::load(mode, &flags).unwrap()
 }
 
 /// An event with JSON data.

@@ -20,6 +20,7 @@ pub struct Lanes {
 
 #[derive(Debug)]
 struct Shared {
+    slots: usize,
     reserve: usize,
     waiting_max: usize,
     state: Mutex<State>,
@@ -60,6 +61,7 @@ impl Lanes {
         let slots = slots.max(1) as usize;
         Lanes {
             shared: Arc::new(Shared {
+                slots,
                 reserve: LANES_MAX.min(slots - 1),
                 waiting_max,
                 state: Mutex::new(State {
@@ -88,6 +90,11 @@ impl Lanes {
         state.waiting += 1;
         state.queues[hop.min(LANES_MAX - 1)].push_back(sender);
         Admit::Later(Waiting(receiver))
+    }
+
+    /// The most first queries and events that can be in at once.
+    pub fn most(&self) -> usize {
+        self.shared.slots - self.shared.reserve
     }
 
     /// Slots that a first query or an event could take now.

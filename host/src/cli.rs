@@ -6,6 +6,8 @@ mod dev;
 mod inspect;
 mod log;
 mod options;
+mod run;
+mod serve;
 mod single;
 
 use std::process::ExitCode;
@@ -16,6 +18,7 @@ use conche::config::LoadError;
 /// Exit codes, beside clap's 2 for usage.
 pub(crate) const EXIT_FAILED: u8 = 1;
 pub(crate) const EXIT_CONFIGURATION: u8 = 3;
+pub(crate) const EXIT_CONNECTION: u8 = 4;
 pub(crate) const EXIT_REFUSED: u8 = 5;
 pub(crate) const EXIT_NOT_DRAINED: u8 = 6;
 
@@ -24,7 +27,7 @@ pub(crate) const EXIT_NOT_DRAINED: u8 = 6;
 #[command(
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 configuration, 5 plugin refused or fault answered, 6 drain time over"
+    after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 configuration, 4 no connection, 5 plugin refused or fault answered, 6 drain time over"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -33,6 +36,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
     Dev(dev::Dev),
     Call(call::Call),
     Inspect(inspect::Inspect),
@@ -43,6 +47,7 @@ impl Cli {
     /// Runs the command; an error is printed once, here.
     pub(crate) fn run(self) -> ExitCode {
         let result = match self.command {
+            Command::Run(command) => command.run(),
             Command::Dev(command) => command.run(),
             Command::Call(command) => command.run(),
             Command::Inspect(command) => command.run(),

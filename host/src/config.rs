@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::policy::{PluginName, PolicyRules};
 use crate::settings::Secret;
-use crate::subject::SubjectPattern;
+use crate::subject::{SubjectPattern, check_literal};
 
 mod checks;
 pub mod defaults;
@@ -250,6 +250,16 @@ impl Config {
         self.source
             .replace("{client_id}", &self.client_id)
             .replace("{plugin}", plugin.as_str())
+    }
+
+    /// The subject that events of a type travel on: the type itself, the one for what is no
+    /// legal subject, or the one for all. `None`: the stream has no place for it.
+    pub fn event_subject(&self, ty: &str) -> Option<String> {
+        match &self.compat.event_subject {
+            EventSubject::Fixed(subject) => Some(subject.clone()),
+            EventSubject::Type if check_literal(ty).is_ok() => Some(ty.to_owned()),
+            EventSubject::Type => self.events.other_subject(),
+        }
     }
 
     /// Every value and where it comes from, in the order of the file.

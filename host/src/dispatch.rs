@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::try_join_all;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -19,14 +20,16 @@ use crate::sandbox::{Call, Emitted, EventOutcome, Failure, QueryOutcome, Verdict
 /// Calls that may wait for one of the host's slots.
 const WAITING_MAX: usize = 4096;
 
+/// How long an event waits before it asks again for a slot that too many wait for.
+const SHED_WAIT: Duration = Duration::from_millis(20);
+
 /// Hands calls to plugins. One a host.
 #[derive(Debug)]
 pub struct Dispatcher {
     registry: ArcSwap<Registry>,
     lanes: Lanes,
     outbound: Outbound,
-    transaction_attribute: String,
-    hop_limit: u32,
+    config: Arc<Config>,
 }
 
 /// What became of a query.
@@ -44,9 +47,32 @@ pub enum QueryAnswer {
         fault: Fault,
         /// Shed before it ran: safe to repeat.
         shed: bool,
+        /// The handler took what nobody else registered: others may answer in its place.
+        by_default: bool,
     },
     /// Nobody serves the op.
     Unserved,
+}
+
+/// What caused a call, as far as it is told to whoever gets the effects.
+#[derive(Debug, Clone, Copy)]
+pub enum Cause<'a> {
+    /// A query.
+    Query {
+        /// What came with it.
+        travel: Travel,
+    },
+    /// A delivery of an event.
+    Event {
+        /// The stream it is from.
+        stream: &'a str,
+        /// Its sequence there.
+        sequence: u64,
+        /// What came with it.
+        travel: Travel,
+        /// 1 at first.
+        attempt: u32,
+    },
 }
 
 /// Facts that travel in headers beside an envelope.
@@ -72,14 +98,23 @@ impl Travel {
 
 impl Dispatcher {
     /// A dispatcher without plugins.
-    pub fn new(config: &Config, outbound: Outbound) -> Dispatcher {
+    pub fn new(config: Arc<Config>, outbound: Outbound) -> Dispatcher {
         Dispatcher {
             registry: ArcSwap::default(),
             lanes: Lanes::new(config.calls.slots, WAITING_MAX),
             outbound,
-            transaction_attribute: config.compat.transaction_attribute.clone(),
-            hop_limit: config.calls.hop_limit,
+            config,
         }
+    }
+
+    /// Where effects and dead letters go.
+    pub fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
+    /// The largest message, in bytes, headers included.
+    pub fn max_payload(&self) -> usize {
+        self.outbound.max_payload()
     }
 
     /// The registry as it is now.
@@ -92,65 +127,78 @@ impl Dispatcher {
         self.registry.store(Arc::new(registry));
     }
 
-    /// Answers a query: runs its handler, releases its effects, and returns the reply.
-    pub async fn query(&self, event: &CloudEvent, travel: Travel) -> QueryAnswer {
-        let registry = self.registry.load();
-        let Some(Route { plugin, handler }) = registry.query(&event.ty).cloned() else {
-            return QueryAnswer::Unserved;
-        };
-        drop(registry);
+    /// Answers a query: runs its handler, releases its effects, and returns the reply. Where
+    /// nobody serves it any more, `last` does.
+    pub async fn query(
+        &self,
+        event: &CloudEvent,
+        travel: Travel,
+        last: Option<&Route>,
+    ) -> QueryAnswer {
+        let route = self.registry.load().query(&event.ty).or(last).cloned();
+        match route {
+            Some(route) => self.query_of(event, travel, &route).await,
+            None => QueryAnswer::Unserved,
+        }
+    }
+
+    async fn query_of(&self, event: &CloudEvent, travel: Travel, route: &Route) -> QueryAnswer {
+        let plugin = &route.plugin;
         let limit = plugin.policy().limits.deadline;
         let limit = travel.timeout.map_or(limit, |left| left.min(limit));
         let deadline = Instant::now() + limit;
-        if travel.hops > self.hop_limit {
-            return self.fault(
-                event,
-                508,
-                "the hop limit is reached: do handlers ask in a circle?",
-            );
+        if travel.hops > self.config.calls.hop_limit {
+            let text = "the hop limit is reached: do handlers ask in a circle?";
+            return self.fault(event, route, 508, text);
         }
-        let Some(_permits) = self.admit(&plugin, travel.hops, deadline).await else {
-            return self.shed(event);
+        let Some(_permits) = self.admit(plugin, travel.hops, deadline).await else {
+            return self.shed(event, route);
         };
         let call = Call {
-            handler: &handler,
+            handler: &route.handler,
             event,
-            transaction_id: event.transaction_id(&self.transaction_attribute),
+            transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
             attempt: 1,
             hops: travel.hops,
             deadline,
         };
         match plugin.query(&call).await {
-            Ok(outcome) => self.answer(event, &plugin, outcome).await,
+            Ok(outcome) => self.answer(event, travel, route, outcome).await,
             Err(failure) => {
-                report(&plugin, event, &failure);
+                report(plugin, event, &failure);
                 let (code, text) = match failure {
                     Failure::DeadlineExceeded { .. } => (504, "the handler took too long"),
                     _ => (500, "the handler failed"),
                 };
-                self.fault(event, code, text)
+                self.fault(event, route, code, text)
             }
         }
     }
 
-    /// Runs the event handler of one plugin and releases its effects. A failure to release them
-    /// comes back as a retry: nothing is acknowledged that was not stored.
+    /// Runs the event handler of one plugin and releases its effects. Waits for a slot for as
+    /// long as it takes: a delivery that did not run has not failed. A failure to release the
+    /// effects comes back as a retry: nothing is acknowledged that was not stored.
     pub async fn event(
         &self,
         plugin: &Plugin,
         handler: &Arc<str>,
         event: &CloudEvent,
-        attempt: u32,
-        travel: Travel,
+        cause: Cause<'_>,
     ) -> Result<EventOutcome, Failure> {
-        let deadline = Instant::now() + plugin.policy().limits.deadline;
-        let Some(_permits) = self.admit(plugin, travel.hops, deadline).await else {
-            return Ok(retry("the host is busy"));
+        let (travel, attempt) = match cause {
+            Cause::Query { travel } => (travel, 1),
+            Cause::Event {
+                travel, attempt, ..
+            } => (travel, attempt),
         };
+        // Nobody waits for an event as an asker does: it needs no deeper lane.
+        let own = wait_for(plugin.lanes()).await;
+        let host = wait_for(&self.lanes).await;
+        let _permits = (own, host);
         let call = Call {
             handler,
             event,
-            transaction_id: event.transaction_id(&self.transaction_attribute),
+            transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
             attempt,
             hops: travel.hops,
             deadline: Instant::now() + plugin.policy().limits.deadline,
@@ -162,23 +210,50 @@ impl Dispatcher {
                 return Err(failure);
             }
         };
-        match self.release(&outcome.emitted).await {
+        match self.release(plugin, &outcome.emitted, cause).await {
             Ok(()) => Ok(outcome),
             Err(error) => Ok(retry(&format!("its effects were not stored: {error}"))),
         }
     }
 
-    /// Publishes effects, in order, and waits until each is stored. The one place that does.
+    /// Publishes effects, in order, and waits until all are stored. The one place that does.
     ///
     /// # Errors
-    /// The first that was not stored; those before it are, and keep their ids in a next run.
-    pub async fn release(&self, emitted: &[Emitted]) -> Result<(), SendError> {
-        for Emitted { id, ty, message } in emitted {
+    /// The first that was not stored. Others may be, and keep their ids in a next run.
+    pub async fn release(
+        &self,
+        plugin: &Plugin,
+        emitted: &[Emitted],
+        cause: Cause<'_>,
+    ) -> Result<(), SendError> {
+        if emitted.is_empty() {
+            return Ok(());
+        }
+        let (travel, place) = match cause {
+            Cause::Query { travel } => (travel, "-/-".to_owned()),
+            Cause::Event {
+                travel,
+                stream,
+                sequence,
+                ..
+            } => (travel, format!("{stream}/{sequence}")),
+        };
+        let cause = format!("{place}/{}/{}", plugin.name(), plugin.digest());
+        let hops = (travel.hops + 1).to_string();
+        let all = emitted.iter().map(|Emitted { id, ty, message }| {
             let mut message = message.clone();
             message.headers.insert(headers::NATS_MSG_ID, id.clone());
-            self.outbound.publish_event(ty, message).await?;
-        }
-        Ok(())
+            message.headers.insert(headers::CONCHE_HOPS, hops.clone());
+            message.headers.insert(headers::CONCHE_CAUSE, cause.clone());
+            async move {
+                let subject = self.config.event_subject(ty);
+                let subject = subject.ok_or_else(|| SendError::NoStream {
+                    subject: ty.clone(),
+                })?;
+                self.outbound.publish_event(&subject, message).await
+            }
+        });
+        try_join_all(all).await.map(drop)
     }
 
     /// The host's slot and the plugin's, or none when it is to be shed.
@@ -196,53 +271,64 @@ impl Dispatcher {
     async fn answer(
         &self,
         event: &CloudEvent,
-        plugin: &Plugin,
+        travel: Travel,
+        route: &Route,
         outcome: QueryOutcome,
     ) -> QueryAnswer {
-        if let Err(error) = self.release(&outcome.emitted).await {
+        let plugin = &route.plugin;
+        let cause = Cause::Query { travel };
+        if let Err(error) = self.release(plugin, &outcome.emitted, cause).await {
             warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, %error, "effects of a query were not stored");
-            return self.fault(event, 503, "the answer's effects could not be stored");
+            return self.fault(
+                event,
+                route,
+                503,
+                "the answer's effects could not be stored",
+            );
         }
         match outcome.answer {
             Ok(Some(reply)) => QueryAnswer::Reply(reply),
             Ok(None) => QueryAnswer::Silence,
             Err(fault) => QueryAnswer::Fault {
-                envelope: self.fault_envelope(event),
+                envelope: self.fault_envelope(event, plugin),
                 fault,
                 shed: false,
+                by_default: route.is_default,
             },
         }
     }
 
-    fn fault(&self, event: &CloudEvent, code: u16, message: &str) -> QueryAnswer {
+    fn fault(&self, event: &CloudEvent, route: &Route, code: u16, message: &str) -> QueryAnswer {
         QueryAnswer::Fault {
-            envelope: self.fault_envelope(event),
+            envelope: self.fault_envelope(event, &route.plugin),
             fault: Fault {
                 code,
                 message: message.to_owned(),
                 details: None,
             },
             shed: false,
+            by_default: route.is_default,
         }
     }
 
-    fn shed(&self, event: &CloudEvent) -> QueryAnswer {
+    fn shed(&self, event: &CloudEvent, route: &Route) -> QueryAnswer {
         QueryAnswer::Fault {
-            envelope: self.fault_envelope(event),
+            envelope: self.fault_envelope(event, &route.plugin),
             fault: Fault {
                 code: 503,
                 message: "busy: nothing ran, ask again".to_owned(),
                 details: None,
             },
             shed: true,
+            by_default: route.is_default,
         }
     }
 
-    fn fault_envelope(&self, event: &CloudEvent) -> CloudEvent {
-        let attribute = &self.transaction_attribute;
+    fn fault_envelope(&self, event: &CloudEvent, plugin: &Plugin) -> CloudEvent {
+        let attribute = &self.config.compat.transaction_attribute;
         let mut envelope = CloudEvent {
             id: new_id(),
-            source: "/conche".to_owned(),
+            source: self.config.source_of(plugin.name()),
             ty: event.ty.clone(),
             time: Some(now()),
             ..CloudEvent::default()
@@ -277,6 +363,7 @@ impl QueryAnswer {
                 envelope,
                 fault,
                 shed,
+                ..
             } => (envelope, fault, shed),
         };
         let mut message = fault.to_message(&envelope).ok()?;
@@ -322,6 +409,17 @@ async fn enter(lanes: &Lanes, hops: u32, deadline: Instant) -> Option<Permit> {
         Admit::Now(permit) => Some(permit),
         Admit::Later(waiting) => timeout_at(deadline, waiting.permit()).await.ok(),
         Admit::Shed => None,
+    }
+}
+
+/// Waits for a slot for as long as it takes.
+async fn wait_for(lanes: &Lanes) -> Permit {
+    loop {
+        match lanes.admit(0) {
+            Admit::Now(permit) => return permit,
+            Admit::Later(waiting) => return waiting.permit().await,
+            Admit::Shed => tokio::time::sleep(SHED_WAIT).await,
+        }
     }
 }
 

@@ -59,7 +59,7 @@ async fn query(State(gateway): State<Arc<Gateway>>, http: HeaderMap, body: Bytes
         Ok(read) => read,
         Err(response) => return *response,
     };
-    let answer = gateway.dispatcher.query(&event, travel).await;
+    let answer = gateway.dispatcher.query(&event, travel, None).await;
     match answer {
         QueryAnswer::Reply(reply) => convert::reply(&reply, mode),
         QueryAnswer::Silence => convert::empty(StatusCode::NO_CONTENT),
@@ -83,7 +83,11 @@ async fn event(State(gateway): State<Arc<Gateway>>, http: HeaderMap, body: Bytes
     message
         .headers
         .insert(headers::NATS_MSG_ID, convert::message_id(&event));
-    match gateway.outbound.publish_event(&event.ty, message).await {
+    let Some(subject) = gateway.config.event_subject(&event.ty) else {
+        let text = format!("no stream takes events of type `{}`", event.ty);
+        return problem(StatusCode::NOT_FOUND, &text);
+    };
+    match gateway.outbound.publish_event(&subject, message).await {
         Ok(stored) => convert::stored(&stored),
         Err(error) => {
             let status = match error {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tracing::info;
+use tokio::runtime::Handle;
+use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::embedded::{Bus, BusConfig, Retention, StreamLimits};
 use crate::gateway::{self, Gateway};
-use crate::intake::Intake;
+use crate::intake::{Intake, Source};
+use crate::nats::Nats;
 use crate::outbound::Outbound;
 use crate::reload::Reload;
 use crate::sandbox::{Sandbox, SandboxSettings};
@@ -27,28 +29,38 @@ const INSTANCES_PER_SLOT: u32 = 4;
 pub struct Host {
     config: Arc<Config>,
     dispatcher: Arc<Dispatcher>,
-    bus: Bus,
+    source: Source,
     gateway: Option<SocketAddr>,
     shutdown: Shutdown,
 }
 
 impl Host {
-    /// Starts a host on the embedded bus: plugins loaded, subscriptions open, gateway bound.
+    /// Starts a host: connected, plugins loaded, subscriptions open, gateway bound. Guests run on
+    /// the runtime that it is called on, connections and probes on `io`, so that busy guests
+    /// starve no ping.
     ///
     /// # Errors
-    /// What keeps the host as a whole from starting. A plugin that cannot serve is none of it.
-    pub async fn start(config: Config) -> anyhow::Result<Host> {
+    /// What keeps the host as a whole from starting. A plugin that cannot serve is none of it, nor
+    /// is a server that is not there: it is tried again as often as the configuration says.
+    pub async fn start(config: Config, io: &Handle) -> anyhow::Result<Host> {
         let config = Arc::new(config);
         anyhow::ensure!(
             config.plugins.dir.is_dir(),
             "plugins directory `{}` does not exist or is no directory: create it, or name another",
             config.plugins.dir.display()
         );
-        let bus = embedded_bus(&config)?;
-        let outbound = Outbound::Embedded(bus.clone());
-        let sandbox = Arc::new(sandbox(&config)?);
-        let dispatcher = Arc::new(Dispatcher::new(&config, outbound.clone()));
         let shutdown = Shutdown::default();
+        let sandbox = Arc::new(sandbox(&config)?);
+        let source = source(&config, io, &shutdown).await?;
+        let outbound = match &source {
+            Source::Nats(nats) => Outbound::Nats(nats.clone()),
+            Source::Embedded(bus) => Outbound::Embedded(bus.clone()),
+        };
+        // What is wrong with the streams is said now, not only when the first plugin needs them.
+        if let Err(flaw) = outbound.ensure_streams(&config.events).await {
+            warn!(%flaw, "events cannot travel: plugins that listen to them are refused until they can");
+        }
+        let dispatcher = Arc::new(Dispatcher::new(config.clone(), outbound.clone()));
         let mut reload = Reload::new(
             config.clone(),
             sandbox,
@@ -56,47 +68,37 @@ impl Host {
             outbound.clone(),
         );
         // Watch first, look then: a file dropped in between is seen.
-        let mut watch = Watch::start(&[&config.plugins.dir, &config.plugins.policies]);
+        let watch = Watch::start(&[&config.plugins.dir, &config.plugins.policies]);
         reload.look().await;
         let mut intake = Intake::new(
             config.clone(),
             dispatcher.clone(),
-            bus.clone(),
+            source.clone(),
             shutdown.clone(),
+            reload.changes(),
         );
-        let changes = reload.changes();
-        intake.agree();
-        shutdown.spawn(intake.follow(changes));
-        let ended = shutdown.clone();
-        shutdown.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = ended.begun() => return,
-                    () = watch.changed() => reload.look().await,
-                }
-            }
-        });
+        intake.agree().await;
+        if let Source::Nats(nats) = &source {
+            settled(nats).await;
+        }
+        shutdown.spawn(intake.follow());
+        shutdown.spawn(keep_looking(reload, watch, shutdown.clone()));
         let gateway = match config.gateway.listen {
             Some(address) => {
-                let listener = TcpListener::bind(address)
-                    .await
-                    .with_context(|| format!("cannot listen on {address}"))?;
-                let bound = listener.local_addr()?;
                 let gateway = Gateway {
                     config: config.clone(),
                     dispatcher: dispatcher.clone(),
                     outbound,
-                    bus: Some(bus.clone()),
+                    bus: source.bus().cloned(),
                 };
-                shutdown.spawn(gateway::serve(gateway, listener, shutdown.clone()));
-                Some(bound)
+                Some(open_gateway(gateway, address, &shutdown).await?)
             }
             None => None,
         };
         Ok(Host {
             config,
             dispatcher,
-            bus,
+            source,
             gateway,
             shutdown,
         })
@@ -112,17 +114,77 @@ impl Host {
         &self.dispatcher
     }
 
-    /// The embedded bus.
-    pub fn bus(&self) -> &Bus {
-        &self.bus
+    /// The embedded bus, if the host runs on it.
+    pub fn bus(&self) -> Option<&Bus> {
+        self.source.bus()
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Resolves when the host has lost its server, and tried as often as it may to come back.
+    pub async fn gave_up(&self) {
+        match &self.source {
+            Source::Nats(nats) => nats.gave_up().await,
+            Source::Embedded(_) => std::future::pending().await,
+        }
     }
 
     /// Ends: no new messages, those in flight are finished. False: some were still busy when the
     /// drain time was over.
     pub async fn stop(self) -> bool {
         info!("draining");
-        self.shutdown.drain(self.config.shutdown.drain).await
+        let drained = self.shutdown.drain(self.config.shutdown.drain).await;
+        if let Source::Nats(nats) = &self.source {
+            // The last answers are on their way out of this process only after a round trip.
+            nats.fence().await;
+        }
+        drained
     }
+}
+
+/// Connects, or makes a bus.
+async fn source(config: &Arc<Config>, io: &Handle, shutdown: &Shutdown) -> anyhow::Result<Source> {
+    if config.mode.is_embedded() {
+        return Ok(Source::Embedded(embedded_bus(config)?));
+    }
+    let (config, shutdown) = (config.clone(), shutdown.clone());
+    // The connections' tasks stay on the runtime that they begin on.
+    let connected = io.spawn(async move {
+        Nats::connect(&config.nats, &config.events, &config.client_id, &shutdown).await
+    });
+    Ok(Source::Nats(connected.await??))
+}
+
+/// Waits until the server has all subscriptions: a query that is sent after it finds us.
+async fn settled(nats: &Nats) {
+    while !nats.fence().await {
+        warn!("no round trip to the server: waiting until it has the subscriptions");
+    }
+}
+
+async fn keep_looking(mut reload: Reload, mut watch: Watch, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = watch.changed() => reload.look().await,
+        }
+    }
+}
+
+async fn open_gateway(
+    gateway: Gateway,
+    address: SocketAddr,
+    shutdown: &Shutdown,
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    let bound = listener.local_addr()?;
+    shutdown.spawn(gateway::serve(gateway, listener, shutdown.clone()));
+    Ok(bound)
 }
 
 /// The engine with its pool, as large as the configuration needs it.

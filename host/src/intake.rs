@@ -1,124 +1,129 @@
 //! Where messages come in: one loop a source, opened and closed as the registry changes. Must not
 //! know wasmtime.
 
+mod dead_letters;
 mod events;
 mod queries;
+mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
-use crate::embedded::Bus;
+use crate::plugin::Plugin;
 use crate::policy::PluginName;
 use crate::shutdown::Shutdown;
-use crate::subject::SubjectPattern;
+use events::Events;
+use queries::QueryLoop;
+
+pub use source::Source;
 
 /// Follows the registry with subscriptions and consumers.
 #[derive(Debug)]
 pub struct Intake {
     config: Arc<Config>,
     dispatcher: Arc<Dispatcher>,
-    bus: Bus,
+    source: Source,
     shutdown: Shutdown,
-    queries: BTreeMap<String, CancellationToken>,
-    events: BTreeMap<PluginName, CancellationToken>,
+    changes: watch::Receiver<u64>,
+    queries: BTreeMap<String, Arc<QueryLoop>>,
+    events: BTreeMap<PluginName, Arc<Events>>,
 }
 
 impl Intake {
-    /// An intake that listens to nothing yet.
+    /// An intake that listens to nothing yet. `changes` counts changes of the registry.
     pub fn new(
         config: Arc<Config>,
         dispatcher: Arc<Dispatcher>,
-        bus: Bus,
+        source: Source,
         shutdown: Shutdown,
+        changes: watch::Receiver<u64>,
     ) -> Intake {
         Intake {
             config,
             dispatcher,
-            bus,
+            source,
             shutdown,
+            changes,
             queries: BTreeMap::new(),
             events: BTreeMap::new(),
         }
     }
 
     /// Follows until the host ends, then closes all.
-    pub async fn follow(mut self, mut changes: watch::Receiver<u64>) {
+    pub async fn follow(mut self) {
         loop {
             tokio::select! {
                 () = self.shutdown.begun() => break,
-                changed = changes.changed() => if changed.is_err() { break },
+                changed = self.changes.changed() => if changed.is_err() { break },
             }
-            self.agree();
+            self.agree().await;
         }
-        for leave in self.queries.values().chain(self.events.values()) {
-            leave.cancel();
+        for query in self.queries.values() {
+            query.leave.cancel();
+        }
+        for events in self.events.values() {
+            events.leave.cancel();
         }
     }
 
     /// Opens what is registered and not open; closes what is open and no longer registered.
-    pub fn agree(&mut self) {
+    pub async fn agree(&mut self) {
         let registry = self.dispatcher.registry();
         let mut subjects: Vec<String> = registry.ops().map(str::to_owned).collect();
-        if registry.has_any_query() {
+        if registry.any_query().is_some() {
             subjects.extend(self.config.nats.namespace.iter().map(ToString::to_string));
         }
-        self.queries.retain(|subject, leave| {
+        self.queries.retain(|subject, query| {
             let stays = subjects.contains(subject);
             if !stays {
-                leave.cancel();
+                query.leave.cancel();
             }
             stays
         });
         for subject in subjects {
             if !self.queries.contains_key(&subject) {
-                self.open_query(subject);
+                self.open_query(&subject).await;
+            }
+            // Noted at each change: the version that is there last answers what is still under
+            // way when it leaves.
+            if let Some(query) = self.queries.get(&subject)
+                && let Some(route) = queries::route_of(&self.dispatcher, &subject)
+            {
+                query.served_by(&route);
             }
         }
-        let listens = |name: &PluginName| {
-            registry.plugin(name).is_some_and(|plugin| {
-                let registrations = plugin.registrations();
-                !registrations.events.is_empty() || registrations.any_event.is_some()
-            })
-        };
-        self.events.retain(|name, leave| {
-            if !listens(name) {
-                leave.cancel();
+        let listening: Vec<&Arc<Plugin>> = registry.plugins().filter(|p| listens(p)).collect();
+        self.events.retain(|name, events| {
+            let stays = listening.iter().any(|plugin| plugin.name() == name);
+            if !stays {
+                events.leave.cancel();
             }
-            listens(name)
+            stays
         });
-        for plugin in registry.plugins().filter(|plugin| listens(plugin.name())) {
-            // Opened anew for each version: the filters may have grown.
-            self.open_events(plugin.name());
-        }
+        let new = listening
+            .into_iter()
+            .filter(|plugin| !self.events.contains_key(plugin.name()));
+        let opened = join_all(new.map(|plugin| self.open_events(plugin))).await;
+        self.events.extend(opened);
     }
 
-    fn open_query(&mut self, subject: String) {
+    async fn open_query(&mut self, subject: &str) {
         let group = &self.config.nats.queue_group;
-        let subscription = subject
-            .parse::<SubjectPattern>()
-            .map_err(|flaw| flaw.to_string())
-            .and_then(|pattern| {
-                let opened = self.bus.subscribe(&pattern, group);
-                opened.map_err(|error| error.to_string())
-            });
-        match subscription {
+        match self.source.subscribe(subject, group).await {
             Ok(subscription) => {
-                let leave = CancellationToken::new();
-                let served = queries::serve(
-                    subscription,
+                let query = Arc::new(QueryLoop::new(
+                    self.config.clone(),
                     self.dispatcher.clone(),
                     self.shutdown.clone(),
-                    leave.clone(),
-                    self.bus.max_payload(),
-                );
-                self.shutdown.spawn(served);
-                self.queries.insert(subject, leave);
+                ));
+                self.shutdown.spawn(query.clone().serve(subscription));
+                self.queries.insert(subject.to_owned(), query);
             }
             Err(reason) => error!(
                 subject,
@@ -127,25 +132,27 @@ impl Intake {
         }
     }
 
-    fn open_events(&mut self, name: &PluginName) {
-        let opened = events::open(&self.config, &self.dispatcher, &self.bus, name);
-        match opened {
-            Ok(_) if self.events.contains_key(name) => {}
-            Ok(consumer) => {
-                let leave = CancellationToken::new();
-                let events = events::Events {
-                    config: self.config.clone(),
-                    dispatcher: self.dispatcher.clone(),
-                    bus: self.bus.clone(),
-                    shutdown: self.shutdown.clone(),
-                    plugin: name.clone(),
-                };
-                self.shutdown.spawn(events.pull(consumer, leave.clone()));
-                self.events.insert(name.clone(), leave);
-            }
-            Err(reason) => {
-                error!(plugin = %name, reason, "cannot open its consumer: its events are not served");
-            }
-        }
+    /// Opens a plugin's consumer, so that what is published from now on is for it, and leaves the
+    /// rest to its loop; the loop tries again what failed.
+    async fn open_events(&self, plugin: &Arc<Plugin>) -> (PluginName, Arc<Events>) {
+        let name = plugin.name().clone();
+        let events = Arc::new(Events::new(
+            self.config.clone(),
+            self.dispatcher.clone(),
+            self.source.clone(),
+            self.shutdown.clone(),
+            name.clone(),
+        ));
+        let consumer = events.open(plugin).await;
+        let run = events
+            .clone()
+            .run(plugin.clone(), consumer, self.changes.clone());
+        self.shutdown.spawn(run);
+        (name, events)
     }
+}
+
+fn listens(plugin: &Plugin) -> bool {
+    let registrations = plugin.registrations();
+    !registrations.events.is_empty() || registrations.any_event.is_some()
 }

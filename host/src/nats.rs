@@ -1,1 +1,198 @@
-//! (being written)
+//! NATS: the connections, and what the host does over them. Three connections, so that a flood of
+//! queries delays neither acknowledgements nor what plugins send. Must not know plugins, policies
+//! or what an envelope says: it carries a [`Message`] from here to there.
+
+mod api;
+mod delivery;
+mod durable;
+mod link;
+mod message;
+mod pull;
+mod streams;
+mod subscription;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{EventsConfig, NatsConfig};
+use crate::envelope::Message;
+use crate::shutdown::Shutdown;
+use link::Link;
+
+pub(crate) use delivery::Delivery;
+pub(crate) use durable::DurableConfig;
+pub use link::ConnectError;
+pub(crate) use message::{Asked, ReplyTo, Stored};
+pub(crate) use pull::Consumer;
+pub use streams::StreamFlaw;
+pub(crate) use subscription::Subscription;
+
+/// JetStream's header for a compare-and-set on a subject.
+const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
+
+/// The host's connections. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Nats {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Query subscriptions and their answers.
+    queries: Link,
+    /// Pulls and acknowledgements.
+    events: Link,
+    /// What plugins and the gateway send: events and queries.
+    sending: Link,
+    publish_timeout: Duration,
+    gave_up: CancellationToken,
+}
+
+/// Why NATS did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NatsError {
+    /// Nobody subscribes to the subject, or, for an event, no stream takes it.
+    #[error("nobody answers on `{subject}`")]
+    NoResponders {
+        /// Where it went.
+        subject: String,
+    },
+    /// Somebody may have got it; no answer came in time.
+    #[error("no answer on `{subject}` within {waited:?}")]
+    TimedOut {
+        /// Where it went.
+        subject: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// Headers and body exceed the server's max payload.
+    #[error("message has {size} bytes, more than the {max} that the server takes")]
+    TooLarge {
+        /// Headers and body, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        max: usize,
+    },
+    /// JetStream refused; its own code and text.
+    #[error("{text} ({code})")]
+    Refused {
+        /// JetStream's error code, such as 10071.
+        code: u64,
+        /// JetStream's text.
+        text: String,
+    },
+    /// A header that NATS cannot carry.
+    #[error("header `{name}` cannot be sent: {reason}")]
+    Header {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Anything else; the text is the client's.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Nats {
+    /// Connects, and waits until a round trip has gone over each connection. Runs the connections
+    /// on the runtime that it is called on.
+    ///
+    /// # Errors
+    /// [`ConnectError`]. A server that is not there is tried again, for ever unless the
+    /// configuration says how often.
+    pub async fn connect(
+        nats: &NatsConfig,
+        events: &EventsConfig,
+        client_id: &str,
+        shutdown: &Shutdown,
+    ) -> Result<Nats, ConnectError> {
+        let gave_up = CancellationToken::new();
+        let open = |purpose| Link::open(nats, client_id, purpose, shutdown, &gave_up);
+        // One after the other: a server that is not there is said to be so once, not three times.
+        let queries = open("queries").await?;
+        let events_link = open("events").await?;
+        let sending = open("sending").await?;
+        Ok(Nats {
+            inner: Arc::new(Inner {
+                queries,
+                events: events_link,
+                sending,
+                publish_timeout: events.publish_timeout,
+                gave_up,
+            }),
+        })
+    }
+
+    /// The largest message, in bytes, headers included.
+    pub fn max_payload(&self) -> usize {
+        self.inner.sending.client.max_payload()
+    }
+
+    /// Connections that have had no round trip since they last came up; none in a healthy host.
+    pub fn not_ready(&self) -> Vec<&'static str> {
+        let links = [&self.inner.queries, &self.inner.events, &self.inner.sending];
+        links
+            .into_iter()
+            .filter(|link| !link.state().ready)
+            .map(Link::purpose)
+            .collect()
+    }
+
+    /// How often a connection came up, all of them together: three in a host that lost none.
+    pub fn connects(&self) -> u64 {
+        [&self.inner.queries, &self.inner.events, &self.inner.sending]
+            .into_iter()
+            .map(|link| link.state().generation)
+            .sum()
+    }
+
+    /// Resolves when a lost connection was tried as often as the configuration allows.
+    pub async fn gave_up(&self) {
+        self.inner.gave_up.cancelled().await;
+    }
+
+    /// Waits until what was sent on each connection has reached the server: subscriptions are open
+    /// then. False: no round trip went through.
+    pub async fn fence(&self) -> bool {
+        self.inner.queries.fence().await
+            && self.inner.events.fence().await
+            && self.inner.sending.fence().await
+    }
+
+    /// Asks, and waits for the first answer. Cancel safe: dropping it stops the waiting.
+    pub(crate) async fn request(
+        &self,
+        subject: &str,
+        message: Message,
+        timeout: Duration,
+    ) -> Result<Message, NatsError> {
+        message::request(&self.inner.sending.client, subject, message, timeout).await
+    }
+
+    /// Stores a message in whichever stream takes its subject.
+    pub(crate) async fn store(&self, subject: &str, message: Message) -> Result<Stored, NatsError> {
+        let client = &self.inner.sending.client;
+        message::store(client, subject, message, self.inner.publish_timeout).await
+    }
+
+    /// Stores a message unless something is at its subject already, which is as good.
+    pub(crate) async fn store_once(
+        &self,
+        subject: &str,
+        mut message: Message,
+    ) -> Result<(), NatsError> {
+        message.headers.insert(EXPECTED_LAST, "0");
+        match self.store(subject, message).await {
+            Ok(_)
+            | Err(NatsError::Refused {
+                code: api::WRONG_LAST_SEQUENCE,
+                ..
+            }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

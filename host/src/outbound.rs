@@ -1,15 +1,20 @@
-//! Where messages go out: publish an event, ask a query. Must not know plugins.
+//! Where messages go out: publish an event, ask a query, store a dead letter. Must not know plugins.
 
 use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::config::EventsConfig;
 use crate::embedded::{Bus, BusError};
 use crate::envelope::Message;
+use crate::nats::{Nats, NatsError, StreamFlaw};
+use crate::subject::SubjectPattern;
 
 /// Where a host sends to.
 #[derive(Debug, Clone)]
 pub enum Outbound {
+    /// A server.
+    Nats(Nats),
     /// The bus inside this process.
     Embedded(Bus),
 }
@@ -69,6 +74,7 @@ impl Outbound {
     /// The largest message, in bytes, headers included.
     pub fn max_payload(&self) -> usize {
         match self {
+            Outbound::Nats(nats) => nats.max_payload(),
             Outbound::Embedded(bus) => bus.max_payload(),
         }
     }
@@ -84,6 +90,7 @@ impl Outbound {
         timeout: Duration,
     ) -> Result<Message, SendError> {
         match self {
+            Outbound::Nats(nats) => Ok(nats.request(subject, message, timeout).await?),
             Outbound::Embedded(bus) => Ok(bus.request(subject, message, timeout).await?),
         }
     }
@@ -99,6 +106,14 @@ impl Outbound {
         message: Message,
     ) -> Result<Stored, SendError> {
         match self {
+            Outbound::Nats(nats) => {
+                let stored = nats.store(subject, message).await.map_err(not_stored)?;
+                Ok(Stored {
+                    stream: stored.stream,
+                    sequence: stored.sequence,
+                    duplicate: stored.duplicate,
+                })
+            }
             Outbound::Embedded(bus) => {
                 let stored = bus.publish(subject, message, None).await?;
                 Ok(Stored {
@@ -107,6 +122,65 @@ impl Outbound {
                     duplicate: stored.duplicate,
                 })
             }
+        }
+    }
+
+    /// Stores a message unless something is at its subject already, which is as good.
+    ///
+    /// # Errors
+    /// [`SendError`]
+    pub async fn store_once(&self, subject: &str, message: Message) -> Result<(), SendError> {
+        match self {
+            Outbound::Nats(nats) => {
+                let stored = nats.store_once(subject, message).await;
+                stored.map_err(not_stored)
+            }
+            Outbound::Embedded(bus) => match bus.publish(subject, message, Some(0)).await {
+                Ok(_) | Err(BusError::WrongLastSequence { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    /// Sees to it that the event stream and the dead-letter stream are there and fit.
+    ///
+    /// # Errors
+    /// [`StreamFlaw`], with the command that mends it.
+    pub async fn ensure_streams(&self, events: &EventsConfig) -> Result<(), StreamFlaw> {
+        match self {
+            Outbound::Nats(nats) => nats.ensure_streams(events).await,
+            // They are there from the beginning.
+            Outbound::Embedded(_) => Ok(()),
+        }
+    }
+
+    /// The streams that take some subject of a pattern.
+    ///
+    /// # Errors
+    /// [`SendError`], if the server did not say.
+    pub async fn streams_taking(&self, pattern: &SubjectPattern) -> Result<Vec<String>, SendError> {
+        match self {
+            Outbound::Nats(nats) => Ok(nats.streams_taking(pattern).await?),
+            Outbound::Embedded(bus) => Ok(bus.stream_overlapping(pattern).into_iter().collect()),
+        }
+    }
+}
+
+/// Nobody answers a publish where no stream takes its subject.
+fn not_stored(error: NatsError) -> SendError {
+    match error {
+        NatsError::NoResponders { subject } => SendError::NoStream { subject },
+        other => other.into(),
+    }
+}
+
+impl From<NatsError> for SendError {
+    fn from(error: NatsError) -> SendError {
+        match error {
+            NatsError::NoResponders { subject } => SendError::NoResponders { subject },
+            NatsError::TimedOut { subject, .. } => SendError::TimedOut { subject },
+            NatsError::TooLarge { size, max } => SendError::TooLarge { size, max },
+            other => SendError::Other(other.to_string()),
         }
     }
 }

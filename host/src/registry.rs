@@ -24,6 +24,8 @@ pub struct Route {
     pub plugin: Arc<Plugin>,
     /// Its name.
     pub handler: Arc<str>,
+    /// It takes what nobody else registered, and so never says that it failed: others may answer.
+    pub is_default: bool,
 }
 
 /// Two plugins want the same query.
@@ -94,9 +96,9 @@ impl Registry {
         self.queries.keys().map(String::as_str)
     }
 
-    /// Whether there is a default-query registration.
-    pub fn has_any_query(&self) -> bool {
-        self.any_query.is_some()
+    /// Who has the default-query registration.
+    pub fn any_query(&self) -> Option<&Route> {
+        self.any_query.as_ref()
     }
 
     fn conflict(&self, plugin: &Plugin) -> Result<(), Conflict> {
@@ -131,6 +133,7 @@ impl Registry {
                 let route = Route {
                     plugin: plugin.clone(),
                     handler: handler.clone(),
+                    is_default: false,
                 };
                 registry.queries.insert(op.clone(), route);
             }
@@ -138,6 +141,7 @@ impl Registry {
                 registry.any_query = Some(Route {
                     plugin: plugin.clone(),
                     handler: handler.clone(),
+                    is_default: true,
                 });
             }
         }

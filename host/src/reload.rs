@@ -6,6 +6,7 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::watch;
@@ -40,7 +41,12 @@ struct Tried {
     digest: Digest,
     policy: String,
     refused: bool,
+    /// It was refused for something that may pass by itself: when it is tried again.
+    again: Option<Instant>,
 }
+
+/// Before a version is tried again that the server's streams did not suit.
+const TRY_AGAIN: Duration = Duration::from_secs(15);
 
 /// Why a version does not serve.
 #[derive(Debug, Error)]
@@ -136,10 +142,12 @@ impl Reload {
             digest: found.digest,
             policy: fingerprint,
             refused: false,
+            again: None,
         };
         if let Some(last) = self.tried.get(&found.name) {
             let same = last.digest == tried.digest && last.policy == tried.policy;
-            if same && !(last.refused && try_refused_again) {
+            let due = last.again.is_some_and(|again| again <= Instant::now());
+            if same && !(last.refused && (try_refused_again || due)) {
                 return;
             }
         }
@@ -150,6 +158,8 @@ impl Reload {
             Err(mistakes) => Err(Refusal::Policy(mistakes)),
         };
         let refused = result.is_err();
+        let passes = matches!(&result, Err(Refusal::Denied(denied)) if denied.may_pass());
+        let again = passes.then(|| Instant::now() + TRY_AGAIN);
         if let Err(reason) = result {
             let serving = self.dispatcher.registry().plugin(&name).is_some();
             warn!(
@@ -157,7 +167,14 @@ impl Reload {
                 "plugin refused"
             );
         }
-        self.tried.insert(name, Tried { refused, ..tried });
+        self.tried.insert(
+            name,
+            Tried {
+                refused,
+                again,
+                ..tried
+            },
+        );
     }
 
     async fn load(&self, found: Found, policy: Policy) -> Result<(), Refusal> {
@@ -177,7 +194,7 @@ impl Reload {
             request_timeout: self.config.calls.request_timeout,
         };
         let plugin = Plugin::load(compiled, tenant).await?;
-        checks::registrations(&plugin, &self.config)?;
+        checks::registrations(&plugin, &self.config, &self.outbound).await?;
         let plugin = Arc::new(plugin);
         let registry = self.dispatcher.registry().with(plugin.clone())?;
         self.swap(registry);

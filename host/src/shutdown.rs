@@ -19,6 +19,17 @@ impl Shutdown {
         self.tasks.spawn(task);
     }
 
+    /// Starts a task that is dropped, where it stands, when the host is to end.
+    pub fn spawn_until_end(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let token = self.token.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
     /// Resolves once the host is to end.
     pub async fn begun(&self) {
         self.token.cancelled().await;

@@ -12,7 +12,7 @@ use conche::sandbox::{Call as SandboxCall, Emitted, EventOutcome, Failure, Query
 use tokio::time::Instant;
 
 use super::options::Common;
-use super::{EXIT_REFUSED, dev, log, single};
+use super::{EXIT_REFUSED, log, serve, single};
 
 /// Run one query or event through one plugin, with no server at all
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Call {
             &config.compat.transaction_attribute,
             Attribute::Text(transaction_id.clone()),
         );
-        let runtime = dev::runtime(&config)?;
+        let runtime = serve::guests(&config)?;
         runtime.block_on(async {
             let loaded = single::load(&config, &self.plugin, self.policy.as_deref()).await;
             match loaded {

@@ -7,7 +7,7 @@ use clap::Args;
 use conche::config::{Config, Flags, Mode};
 use conche::plugin::Plugin;
 
-use super::{EXIT_REFUSED, dev, single};
+use super::{EXIT_REFUSED, serve, single};
 
 /// Show imports (the upper bound of what it may ask), exports and registrations of a plugin
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(Mode::Call, &Flags::default())?;
-        let runtime = dev::runtime(&config)?;
+        let runtime = serve::guests(&config)?;
         let loaded = runtime.block_on(single::load(&config, &self.plugin, None));
         match loaded {
             Ok(single) if self.json => {

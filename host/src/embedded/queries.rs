@@ -149,6 +149,11 @@ impl Subscription {
         self.inbox.recv().await
     }
 
+    /// A message that is there already.
+    pub fn next_ready(&mut self) -> Option<Asked> {
+        self.inbox.try_recv().ok()
+    }
+
     /// Leaves the group: nothing new comes, what was buffered still does, then `None`.
     pub fn stop(&mut self) {
         lock(&self.inner.queries).remove(&self.pattern, self.id);

@@ -1,195 +1,353 @@
-//! One pull loop for each plugin that listens to events: pulls no more than the plugin has room
-//! for, runs each delivery, and settles it.
+//! One loop for each plugin that listens to events: pulls no more than the plugin has room for,
+//! runs each delivery, and settles it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
+use super::dead_letters;
+use super::source::{Consumer, Delivery, Source};
 use crate::config::Config;
-use crate::dispatch::{Dispatcher, Travel};
-use crate::embedded::{Bus, BusConsumer, BusDelivery, StartFrom};
-use crate::envelope::{CloudEvent, DecodeError, Message};
+use crate::dispatch::{Cause, Dispatcher, Travel};
+use crate::envelope::CloudEvent;
+use crate::nats::DurableConfig;
 use crate::plugin::Plugin;
-use crate::policy::{PluginName, Start};
+use crate::policy::PluginName;
 use crate::registry::Registry;
 use crate::settle::{Settlement, settle};
 use crate::shutdown::Shutdown;
 use crate::subject::SubjectPattern;
 
-/// How long one pull waits for a first message.
-const PULL_WAIT: Duration = Duration::from_secs(2);
-
-/// The most deliveries of one pull.
+/// The most deliveries of one plugin that are asked for at once.
 const PULL_MAX: usize = 256;
 
-/// How long a loop waits for a free slot before it looks again.
-const ROOM_WAIT: Duration = Duration::from_millis(5);
+/// Deliveries that have run and whose acknowledgement is on its way.
+const SETTLING_MAX: usize = 1024;
 
-/// How long a delivery waits that cannot be settled now.
-const UNSETTLED_RETRY: Duration = Duration::from_secs(5);
+/// Between two tries to open a consumer, or to store a dead letter: the first and the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
-/// What the loop of one plugin needs.
-#[derive(Debug, Clone)]
+/// How long a version that is not the newest one leaves the events to others.
+const YIELD_TO_NEWER: Duration = Duration::from_secs(10);
+
+/// The events of one plugin.
+#[derive(Debug)]
 pub(super) struct Events {
-    pub(super) config: Arc<Config>,
-    pub(super) dispatcher: Arc<Dispatcher>,
-    pub(super) bus: Bus,
-    pub(super) shutdown: Shutdown,
-    pub(super) plugin: PluginName,
+    config: Arc<Config>,
+    dispatcher: Arc<Dispatcher>,
+    source: Source,
+    shutdown: Shutdown,
+    plugin: PluginName,
+    pub(super) leave: CancellationToken,
+    settling: Arc<Semaphore>,
+    /// A dead letter could not be stored: nothing more is pulled until it is.
+    stopped: watch::Sender<bool>,
+    /// Another replica has a newer version, which listens to more.
+    outdated: AtomicBool,
 }
 
-/// Opens the plugin's durable consumer, or lets its filters grow.
-pub(super) fn open(
-    config: &Config,
-    dispatcher: &Dispatcher,
-    bus: &Bus,
-    name: &PluginName,
-) -> Result<BusConsumer, String> {
-    let registry = dispatcher.registry();
-    let plugin = registry.plugin(name).ok_or("it is gone")?;
-    let registrations = plugin.registrations();
-    let mut filters: Vec<SubjectPattern> = Vec::new();
-    if registrations.any_event.is_none() {
-        for (_, ty) in &registrations.events {
-            let subject = subject_of(config, ty).ok_or("its type has no subject in the stream")?;
-            filters.push(subject.parse().map_err(|flaw| format!("{flaw}"))?);
-        }
-    }
-    let start = match plugin.policy().events.start {
-        Start::New => StartFrom::New,
-        Start::All => StartFrom::All,
-        Start::Time(time) => StartFrom::Time(time),
-        Start::Sequence(sequence) => StartFrom::Sequence(sequence),
-    };
-    let durable = format!("{}-{name}", config.events.durable);
-    bus.consumer(&config.events.stream, &durable, &filters, start)
-        .map_err(|error| error.to_string())
-}
-
-/// The subject that events of a type travel on.
-fn subject_of(config: &Config, ty: &str) -> Option<String> {
-    if crate::subject::check_literal(ty).is_ok() {
-        return Some(ty.to_owned());
-    }
-    config.events.other_subject()
+/// What becomes of a delivery.
+enum End {
+    Ack,
+    Nak(Duration),
+    /// Its dead letter is stored.
+    Term(String),
 }
 
 impl Events {
+    pub(super) fn new(
+        config: Arc<Config>,
+        dispatcher: Arc<Dispatcher>,
+        source: Source,
+        shutdown: Shutdown,
+        plugin: PluginName,
+    ) -> Events {
+        Events {
+            config,
+            dispatcher,
+            source,
+            shutdown,
+            plugin,
+            leave: CancellationToken::new(),
+            settling: Arc::new(Semaphore::new(SETTLING_MAX)),
+            stopped: watch::Sender::new(false),
+            outdated: AtomicBool::new(false),
+        }
+    }
+
+    /// Opens the plugin's consumer, or lets its filters grow.
+    pub(super) async fn open(&self, plugin: &Plugin) -> Option<Consumer> {
+        let opened = self.source.consumer(&self.wanted(plugin)).await;
+        opened
+            .inspect_err(|reason| {
+                error!(plugin = %self.plugin, reason, "cannot open its consumer: its events wait");
+            })
+            .ok()
+    }
+
     /// Pulls until it is to leave. A delivery that runs then is waited for by the shutdown.
-    pub(super) async fn pull(self, consumer: BusConsumer, leave: CancellationToken) {
-        while !leave.is_cancelled() {
-            let registry = self.dispatcher.registry();
-            let Some(plugin) = registry.plugin(&self.plugin) else {
-                return;
-            };
-            let room = plugin.lanes().free().min(PULL_MAX);
-            if room == 0 {
-                tokio::time::sleep(ROOM_WAIT).await;
-                continue;
+    pub(super) async fn run(
+        self: Arc<Self>,
+        mut serving: Arc<Plugin>,
+        mut consumer: Option<Consumer>,
+        mut changes: watch::Receiver<u64>,
+    ) {
+        let mut leaving = false;
+        let mut room = room_of(&serving);
+        let mut retry = RETRY_FIRST;
+        loop {
+            // Gone: what is under way is for the version that was.
+            let plugin = self.current().unwrap_or_else(|| serving.clone());
+            if !leaving && !Arc::ptr_eq(&serving, &plugin) {
+                room = room_of(&plugin);
+                match (self.open(&plugin).await, &mut consumer) {
+                    (Some(newer), Some(open)) => open.adopt(newer),
+                    (Some(newer), none) => *none = Some(newer),
+                    (None, _) => {}
+                }
+                serving = plugin.clone();
             }
-            let deliveries = tokio::select! {
-                () = leave.cancelled() => return,
-                deliveries = consumer.pull(room, PULL_WAIT) => deliveries,
+            let Some(open) = &mut consumer else {
+                tokio::select! {
+                    () = self.leave.cancelled() => return,
+                    () = tokio::time::sleep(retry) => {}
+                }
+                retry = (retry * 2).min(RETRY_LONGEST);
+                consumer = self.open(&plugin).await;
+                continue;
             };
-            for delivery in deliveries {
-                let events = self.clone();
-                let plugin = plugin.clone();
-                self.shutdown
-                    .spawn(async move { events.deliver(&plugin, delivery).await });
+            let pulled = tokio::select! {
+                biased;
+                () = self.leave.cancelled(), if !leaving => {
+                    leaving = true;
+                    open.leave();
+                    continue;
+                }
+                changed = changes.changed(), if !leaving => {
+                    if changed.is_err() {
+                        self.leave.cancel();
+                    }
+                    continue;
+                }
+                pulled = self.pull(open, &plugin, &room, leaving) => pulled,
+            };
+            match pulled {
+                Ok(Some(deliveries)) => {
+                    retry = RETRY_FIRST;
+                    for delivery in deliveries {
+                        self.start(delivery, &plugin, &room).await;
+                    }
+                }
+                Ok(None) => return,
+                Err(reason) => {
+                    warn!(plugin = %self.plugin, reason, "events cannot be pulled: opening the consumer anew");
+                    consumer = None;
+                }
             }
         }
     }
 
-    async fn deliver(&self, plugin: &Plugin, delivery: BusDelivery) {
-        let event = match CloudEvent::decode(&delivery.message) {
-            Ok(event) => event,
+    /// Waits for room, then for deliveries. Cancel safe.
+    async fn pull(
+        &self,
+        consumer: &mut Consumer,
+        plugin: &Plugin,
+        room: &Arc<Semaphore>,
+        leaving: bool,
+    ) -> Result<Option<Vec<Delivery>>, String> {
+        if leaving {
+            return consumer.pull(0).await;
+        }
+        if self.outdated.load(Ordering::Relaxed) {
+            tokio::time::sleep(YIELD_TO_NEWER).await;
+            self.outdated.store(false, Ordering::Relaxed);
+        }
+        // An error: nobody can have dropped the sender, which is ours.
+        let _ = self.stopped.subscribe().wait_for(|stopped| !stopped).await;
+        // Nor is the semaphore ever closed.
+        drop(room.acquire().await);
+        let free = room.available_permits().min(plugin.lanes().free()).max(1);
+        consumer.pull(free.min(PULL_MAX)).await
+    }
+
+    async fn start(
+        self: &Arc<Self>,
+        delivery: Delivery,
+        plugin: &Arc<Plugin>,
+        room: &Arc<Semaphore>,
+    ) {
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            return;
+        };
+        let events = self.clone();
+        let plugin = plugin.clone();
+        self.shutdown
+            .spawn(async move { events.deliver(delivery, &plugin, permit).await });
+    }
+
+    /// Runs one delivery to its end. While it takes, the server is told that it is at work.
+    async fn deliver(&self, delivery: Delivery, plugin: &Plugin, room: OwnedSemaphorePermit) {
+        let end = {
+            let mut work = std::pin::pin!(self.decide(&delivery, plugin));
+            let every = self.config.events.ack_wait / 2;
+            let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    end = &mut work => break end,
+                    _ = ticks.tick() => delivery.in_progress().await,
+                }
+            }
+        };
+        // The next one may come while this one's acknowledgement is on its way.
+        let settling = self.settling.acquire().await;
+        drop(room);
+        let sequence = delivery.sequence();
+        let told = match end {
+            End::Ack => delivery.ack().await,
+            End::Nak(delay) => delivery.nak(delay).await,
+            End::Term(reason) => delivery.term(&reason).await,
+        };
+        drop(settling);
+        if let Err(error) = told {
+            warn!(plugin = %self.plugin, sequence, error, "an event was not settled: it will come again");
+        }
+    }
+
+    async fn decide(&self, delivery: &Delivery, plugin: &Plugin) -> End {
+        if !delivery.wanted() {
+            return End::Ack;
+        }
+        let event = match CloudEvent::decode(delivery.message()) {
+            Ok(mut event) => {
+                event.trace_from_headers(&delivery.message().headers);
+                event
+            }
             Err(error) => {
-                let reason = undecodable(&error);
-                return self.dead_letter(plugin, delivery, &reason).await;
+                let reason = format!("undecodable: {error}");
+                return self.dead_letter(plugin, delivery, reason).await;
             }
         };
         let Some(handler) = Registry::event(plugin, &event.ty) else {
-            // A shared subject, or a type that only an earlier version listened to.
-            let reason = format!("unlistened: no handler for type `{}`", event.ty);
-            if subject_of(&self.config, &event.ty).as_deref() == Some(&*delivery.subject) {
-                return self.dead_letter(plugin, delivery, &reason).await;
-            }
-            return delivery.ack();
+            return self.unlistened(plugin, delivery, &event.ty).await;
         };
-        let travel = Travel::of(&delivery.message);
-        let attempt = delivery.attempt;
-        let outcome = self
-            .dispatcher
-            .event(plugin, &handler, &event, attempt, travel)
-            .await;
-        let retry = &plugin.policy().retry;
-        match settle(&outcome, attempt, retry, fastrand::f64()) {
-            Settlement::Ack => delivery.ack(),
+        let attempt = delivery.attempt();
+        let cause = Cause::Event {
+            stream: delivery.stream(),
+            sequence: delivery.sequence(),
+            travel: Travel::of(delivery.message()),
+            attempt,
+        };
+        let outcome = self.dispatcher.event(plugin, &handler, &event, cause).await;
+        match settle(&outcome, attempt, &plugin.policy().retry, fastrand::f64()) {
+            Settlement::Ack => End::Ack,
             Settlement::RetryAfter { delay, reason } => {
                 info!(
                     plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id,
                     attempt, ?delay, reason, "an event will be retried"
                 );
-                delivery.nak(delay);
+                End::Nak(delay)
             }
-            Settlement::DeadLetter { reason } => {
-                self.dead_letter(plugin, delivery, &reason).await;
-            }
+            Settlement::DeadLetter { reason } => self.dead_letter(plugin, delivery, reason).await,
         }
     }
 
-    /// Stores the delivery in the dead-letter stream, once, then ends it at its source.
-    async fn dead_letter(&self, plugin: &Plugin, delivery: BusDelivery, reason: &str) {
-        let stream = &delivery.stream;
-        let durable = format!("{}-{}", self.config.events.durable, plugin.name());
-        let subject = format!("conche.dlq.{stream}.{durable}.{}", delivery.seq);
-        let message = dead_letter_message(plugin, &delivery, reason);
-        let stored = self.bus.publish(&subject, message, Some(0)).await;
-        match stored {
-            Ok(_) | Err(crate::embedded::BusError::WrongLastSequence { .. }) => {
+    /// A type without a handler: another's, on a subject that many share; or one that this plugin
+    /// once listened to, or that only a newer version of it does.
+    async fn unlistened(&self, plugin: &Plugin, delivery: &Delivery, ty: &str) -> End {
+        if delivery.subject() != ty {
+            return End::Ack;
+        }
+        match self.source.is_newest(&self.wanted(plugin)).await {
+            Ok(true) => {
+                let reason = format!("unlistened: no handler for type `{ty}`");
+                self.dead_letter(plugin, delivery, reason).await
+            }
+            Ok(false) => {
                 warn!(
-                    plugin = %plugin.name(), digest = plugin.digest().short(),
-                    stream = delivery.stream, sequence = delivery.seq, attempt = delivery.attempt,
-                    reason, "an event was dead-lettered"
+                    plugin = %plugin.name(), digest = plugin.digest().short(), ty,
+                    "another host has a newer version, which listens to more: leaving the events to it"
                 );
-                delivery.term(reason);
+                self.outdated.store(true, Ordering::Relaxed);
+                End::Nak(RETRY_FIRST)
             }
             Err(error) => {
-                error!(plugin = %plugin.name(), %error, "the dead-letter stream took nothing: the event stays where it is");
-                delivery.nak(UNSETTLED_RETRY);
+                debug!(plugin = %plugin.name(), error, "cannot tell who is the newest");
+                End::Nak(RETRY_LONGEST)
             }
+        }
+    }
+
+    /// Stores the delivery in the dead-letter stream. While that takes nothing, the plugin stands
+    /// still: nothing is dropped, and nothing runs into the same wall.
+    async fn dead_letter(&self, plugin: &Plugin, delivery: &Delivery, reason: String) -> End {
+        let outbound = self.dispatcher.outbound();
+        let mut wait = RETRY_FIRST;
+        loop {
+            let stored =
+                dead_letters::store(outbound, &self.config.events, plugin, delivery, &reason);
+            let error = match stored.await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            self.stopped.send_replace(true);
+            error!(
+                plugin = %plugin.name(), sequence = delivery.sequence(), %error, again_in = ?wait,
+                "the dead-letter stream takes nothing: the plugin's events stand still until it does"
+            );
+            tokio::select! {
+                // It is not settled, and so comes again to the next host.
+                () = self.shutdown.begun() => return End::Nak(RETRY_LONGEST),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(RETRY_LONGEST);
+        }
+        self.stopped.send_replace(false);
+        warn!(
+            plugin = %plugin.name(), digest = plugin.digest().short(),
+            stream = delivery.stream(), sequence = delivery.sequence(),
+            attempt = delivery.attempt(), reason, "an event was dead-lettered"
+        );
+        End::Term(reason)
+    }
+
+    fn current(&self) -> Option<Arc<Plugin>> {
+        self.dispatcher.registry().plugin(&self.plugin).cloned()
+    }
+
+    fn wanted(&self, plugin: &Plugin) -> DurableConfig {
+        let registrations = plugin.registrations();
+        let mut filters: Vec<SubjectPattern> = Vec::new();
+        if registrations.any_event.is_none() {
+            // What has no subject was refused when the plugin was loaded.
+            let subjects = registrations
+                .events
+                .iter()
+                .filter_map(|(_, ty)| self.config.event_subject(ty)?.parse().ok());
+            filters.extend(subjects);
+            filters.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            filters.dedup();
+        }
+        let events = &self.config.events;
+        DurableConfig {
+            stream: events.stream.clone(),
+            durable: format!("{}-{}", events.durable, self.plugin),
+            filters,
+            start: plugin.policy().events.start,
+            ack_wait: events.ack_wait,
+            digest: plugin.digest().to_string(),
         }
     }
 }
 
-/// The body byte for byte, its headers, and the facts beside them.
-fn dead_letter_message(plugin: &Plugin, delivery: &BusDelivery, reason: &str) -> Message {
-    let mut message = delivery.message.clone();
-    message
-        .headers
-        .remove(crate::envelope::headers::NATS_MSG_ID);
-    let one_line: String = reason
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    for (name, value) in [
-        ("Conche-Dlq-Plugin", plugin.name().to_string()),
-        ("Conche-Dlq-Digest", plugin.digest().to_string()),
-        ("Conche-Dlq-Reason", one_line.chars().take(512).collect()),
-        ("Conche-Dlq-Attempts", delivery.attempt.to_string()),
-        ("Conche-Dlq-Subject", delivery.subject.clone()),
-        ("Conche-Dlq-Stream", delivery.stream.clone()),
-        ("Conche-Dlq-Sequence", delivery.seq.to_string()),
-        ("Conche-Dlq-Stored-At", delivery.stored_at.to_rfc3339()),
-        ("Conche-Dlq-Time", crate::envelope::now()),
-    ] {
-        message.headers.insert(name, value);
-    }
-    message
-}
-
-fn undecodable(error: &DecodeError) -> String {
-    format!("undecodable: {error}")
+/// Calls of events that the plugin can take at once.
+fn room_of(plugin: &Plugin) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(plugin.lanes().most().clamp(1, PULL_MAX)))
 }

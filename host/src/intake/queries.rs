@@ -1,62 +1,171 @@
-//! One loop for each op: read always, then admit or shed. Nothing waits in the loop itself, so a
-//! slow handler delays no other query.
+//! One loop for each op: reads always, then admits or sheds. What waits is handed to a task of its
+//! own, so that a slow handler delays no other query and nothing fills up unread.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use futures_util::poll;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::dispatch::{Dispatcher, Travel};
-use crate::embedded::{Asked, Subscription};
+use super::source::{Asked, Queries};
+use crate::config::{Config, ErrorAnswers};
+use crate::dispatch::{Dispatcher, QueryAnswer, Travel};
 use crate::envelope::CloudEvent;
+use crate::registry::Route;
 use crate::shutdown::Shutdown;
+use crate::subject::SubjectPattern;
 
-/// Serves a subscription until it is to leave; what it had been handed by then is served too.
-pub(super) async fn serve(
-    mut subscription: Subscription,
-    dispatcher: Arc<Dispatcher>,
-    shutdown: Shutdown,
-    leave: CancellationToken,
-    max_payload: usize,
-) {
-    let mut leaving = false;
-    loop {
-        let asked = tokio::select! {
-            biased;
-            () = leave.cancelled(), if !leaving => {
-                leaving = true;
-                subscription.stop();
+/// Queries that are there at once and share a task: a task for each costs 10–25% of the
+/// throughput, one for all would keep a busy op on one processor.
+const BATCH: usize = 16;
+
+/// How long the queries of a batch may run one after the other, before the rest get tasks of
+/// their own: what a query can lose to those before it.
+const BATCH_TIME: Duration = Duration::from_millis(1);
+
+/// Serves one subject, an op or a pattern of the namespace.
+#[derive(Debug)]
+pub(super) struct QueryLoop {
+    pub(super) config: Arc<Config>,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) shutdown: Shutdown,
+    pub(super) leave: CancellationToken,
+    /// Who serves it, or did until a moment ago: what is on its way when a plugin leaves is still
+    /// for it to answer.
+    last: Mutex<Option<Route>>,
+}
+
+impl QueryLoop {
+    pub(super) fn new(
+        config: Arc<Config>,
+        dispatcher: Arc<Dispatcher>,
+        shutdown: Shutdown,
+    ) -> QueryLoop {
+        QueryLoop {
+            config,
+            dispatcher,
+            shutdown,
+            leave: CancellationToken::new(),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Notes who serves it now.
+    pub(super) fn served_by(&self, route: &Route) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(route.clone());
+    }
+
+    /// Serves a subscription until it is to leave; what comes on the way out is served too.
+    pub(super) async fn serve(self: Arc<Self>, mut queries: Queries) {
+        let mut leaving = false;
+        loop {
+            let asked = tokio::select! {
+                biased;
+                () = self.leave.cancelled(), if !leaving => {
+                    leaving = true;
+                    queries.leave().await;
+                    continue;
+                }
+                asked = queries.next() => asked,
+            };
+            let Some(asked) = asked else { return };
+            let mut batch = vec![asked];
+            while batch.len() < BATCH
+                && let Some(asked) = queries.next_ready()
+            {
+                batch.push(asked);
+            }
+            if batch.len() == BATCH {
+                // More may be waiting: let another thread have these.
+                let all = self.clone().answer_all(batch);
+                self.shutdown.spawn(all);
+            } else {
+                self.clone().answer_all(batch).await;
+            }
+        }
+    }
+
+    /// Runs each as far as it goes without waiting; what waits goes on in a task of its own.
+    async fn answer_all(self: Arc<Self>, batch: Vec<Asked>) {
+        let until = Instant::now() + BATCH_TIME;
+        for asked in batch {
+            let mut answer = Box::pin(self.clone().answer(asked));
+            if Instant::now() < until && poll!(&mut answer).is_ready() {
                 continue;
             }
-            asked = subscription.next() => asked,
+            self.shutdown.spawn(answer);
+        }
+    }
+
+    /// Answers one message, or stays silent where it is not for us: others share those subjects.
+    async fn answer(self: Arc<Self>, asked: Asked) {
+        let Asked {
+            subject,
+            message,
+            reply,
+        } = asked;
+        let Some(reply) = reply else {
+            debug!(subject, "a query without a reply subject: passed over");
+            return;
         };
-        let Some(asked) = asked else { return };
-        let dispatcher = dispatcher.clone();
-        shutdown.spawn(async move { answer(asked, &dispatcher, max_payload).await });
+        let mut event = match CloudEvent::decode(&message) {
+            Ok(event) => event,
+            Err(error) => {
+                warn!(subject, %error, "a message that is no CloudEvent: not answered");
+                return;
+            }
+        };
+        // Whoever may ask one op has not thereby been allowed to ask another.
+        if event.ty != subject {
+            warn!(
+                subject,
+                ty = event.ty,
+                "a query whose type is not its subject: not answered"
+            );
+            return;
+        }
+        event.trace_from_headers(&message.headers);
+        let last = {
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.clone()
+        };
+        let answer = self
+            .dispatcher
+            .query(&event, Travel::of(&message), last.as_ref())
+            .await;
+        let silent = self.config.compat.errors == ErrorAnswers::Silent;
+        if let QueryAnswer::Fault { by_default, .. } = &answer
+            && (silent || *by_default)
+        {
+            debug!(subject, event_id = event.id, "a fault, not answered");
+            return;
+        }
+        let max_payload = self.dispatcher.max_payload();
+        let Some(message) = answer.into_message(max_payload) else {
+            return;
+        };
+        if let Err(error) = reply.send(message).await {
+            warn!(
+                subject,
+                event_id = event.id,
+                error,
+                "the answer did not reach its asker"
+            );
+        }
     }
 }
 
-/// Answers one message, or stays silent where it is not for us: others share those subjects.
-async fn answer(asked: Asked, dispatcher: &Dispatcher, max_payload: usize) {
-    let Some(reply) = asked.reply else {
-        debug!(
-            subject = asked.subject,
-            "a query without a reply subject: passed over"
-        );
-        return;
-    };
-    let event = match CloudEvent::decode(&asked.message) {
-        Ok(event) => event,
-        Err(error) => {
-            warn!(subject = asked.subject, %error, "a message that is no CloudEvent: not answered");
-            return;
-        }
-    };
-    let answer = dispatcher.query(&event, Travel::of(&asked.message)).await;
-    let Some(message) = answer.into_message(max_payload) else {
-        return;
-    };
-    if let Err(error) = reply.send(message) {
-        warn!(subject = asked.subject, event_id = event.id, %error, "the answer did not reach its asker");
+/// Who serves a subject: the op's, or for a pattern the default.
+pub(super) fn route_of(dispatcher: &Dispatcher, subject: &str) -> Option<Route> {
+    let registry = dispatcher.registry();
+    let is_op = subject
+        .parse::<SubjectPattern>()
+        .is_ok_and(|pattern| pattern.is_literal());
+    if is_op {
+        registry.query(subject).cloned()
+    } else {
+        registry.any_query().cloned()
     }
 }

@@ -3,6 +3,8 @@
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::nats::StreamFlaw;
+use crate::outbound::{Outbound, SendError};
 use crate::plugin::Plugin;
 use crate::policy;
 use crate::subject::{SubjectError, SubjectPattern, check_literal, is_reserved};
@@ -47,6 +49,12 @@ pub enum Denied {
         "registers query `{0}`, which stream `{1}` takes: askers would get its acknowledgement as their answer"
     )]
     TakenByStream(String, String),
+    /// Events cannot travel at all.
+    #[error("listens to events, and {0}")]
+    NoEvents(#[from] StreamFlaw),
+    /// The server did not say which stream takes what.
+    #[error("cannot be checked against the server's streams: {0}")]
+    Unchecked(SendError),
     /// Such events never come.
     #[error(
         "listens to `{ty}`, which no stream takes (stream `{stream}` takes {subjects}): add its subject to [events] subjects"
@@ -69,8 +77,63 @@ pub enum Denied {
     },
 }
 
-/// Checks all that a plugin registered.
-pub(super) fn registrations(plugin: &Plugin, config: &Config) -> Result<(), Denied> {
+impl Denied {
+    /// Whether it may be otherwise in a while, without a change of the plugin: the server's word.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Denied::NoEvents(_)
+                | Denied::Unchecked(_)
+                | Denied::TakenByStream(..)
+                | Denied::NoStream { .. }
+        )
+    }
+}
+
+/// Checks all that a plugin registered against its grants and the configuration, then against
+/// the streams there are.
+pub(super) async fn registrations(
+    plugin: &Plugin,
+    config: &Config,
+    outbound: &Outbound,
+) -> Result<(), Denied> {
+    granted(plugin, config)?;
+    let registrations = plugin.registrations();
+    let ops = registrations.queries.iter().map(|(_, op)| op.as_str());
+    let namespace = config.nats.namespace.iter().map(SubjectPattern::as_str);
+    let namespace = namespace.filter(|_| registrations.any_query.is_some());
+    for subject in ops.chain(namespace) {
+        if let Some(stream) = taker(subject, outbound).await? {
+            return Err(Denied::TakenByStream(subject.to_owned(), stream));
+        }
+    }
+    if registrations.events.is_empty() && registrations.any_event.is_none() {
+        return Ok(());
+    }
+    outbound.ensure_streams(&config.events).await?;
+    for (_, ty) in &registrations.events {
+        let subject = config.event_subject(ty);
+        let taken = match &subject {
+            Some(subject) => taker(subject, outbound).await?,
+            None => None,
+        };
+        if taken.as_ref() != Some(&config.events.stream) {
+            return Err(no_stream(ty, config));
+        }
+    }
+    Ok(())
+}
+
+/// A stream that takes a subject, or some subject of a pattern.
+async fn taker(subject: &str, outbound: &Outbound) -> Result<Option<String>, Denied> {
+    let Ok(pattern) = subject.parse::<SubjectPattern>() else {
+        return Ok(None);
+    };
+    let streams = outbound.streams_taking(&pattern).await;
+    Ok(streams.map_err(Denied::Unchecked)?.into_iter().next())
+}
+
+fn granted(plugin: &Plugin, config: &Config) -> Result<(), Denied> {
     let registrations = plugin.registrations();
     let grants = &plugin.policy().grants;
     let exports = &plugin.component().exports;
@@ -125,10 +188,6 @@ fn query(op: &str, config: &Config) -> Result<(), Denied> {
             namespace: list(&config.nats.namespace),
         });
     }
-    if any_matches(&config.events.subjects, op) {
-        let stream = config.events.stream.clone();
-        return Err(Denied::TakenByStream(op.to_owned(), stream));
-    }
     Ok(())
 }
 
@@ -136,15 +195,19 @@ fn event(ty: &str, config: &Config) -> Result<(), Denied> {
     if is_reserved(ty) {
         return Err(Denied::Reserved(ty.to_owned()));
     }
-    // A type that is no legal subject travels on the stream's `_other`.
-    if check_literal(ty).is_ok() && !any_matches(&config.events.subjects, ty) {
-        return Err(Denied::NoStream {
-            ty: ty.to_owned(),
-            stream: config.events.stream.clone(),
-            subjects: list(&config.events.subjects),
-        });
+    let subject = config.event_subject(ty);
+    if subject.is_none_or(|subject| !any_matches(&config.events.subjects, &subject)) {
+        return Err(no_stream(ty, config));
     }
     Ok(())
+}
+
+fn no_stream(ty: &str, config: &Config) -> Denied {
+    Denied::NoStream {
+        ty: ty.to_owned(),
+        stream: config.events.stream.clone(),
+        subjects: list(&config.events.subjects),
+    }
 }
 
 fn any_matches(patterns: &[SubjectPattern], subject: &str) -> bool {

@@ -1,0 +1,141 @@
+//! What `run` and `dev` share: two runtimes, signals, the banner, the end.
+
+use std::process::ExitCode;
+
+use conche::config::Config;
+use conche::host::Host;
+use conche::nats::ConnectError;
+use conche::sandbox::Sandbox;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_NOT_DRAINED, log};
+
+/// Threads for connections and probes: they only pass bytes on.
+const IO_THREADS: usize = 1;
+
+/// The runtime that guests run on.
+pub(super) fn guests(config: &Config) -> anyhow::Result<Runtime> {
+    let threads = config.calls.guest_threads.max(1) as usize;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("guest")
+        .on_thread_start(Sandbox::prepare_thread)
+        .enable_all()
+        .build()?;
+    Ok(runtime)
+}
+
+/// Serves until SIGTERM or SIGINT; a second one ends at once.
+pub(super) fn serve(config: Config, banner: fn(&Host)) -> anyhow::Result<ExitCode> {
+    log::start(&config.log)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let guests = guests(&config)?;
+    let io = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .thread_name("io")
+        .enable_all()
+        .build()?;
+    let handle = io.handle().clone();
+    let code = guests.block_on(async {
+        // On a worker thread: the thread that blocks here would be one more that polls guests.
+        let served = guests.spawn(async move { run(config, &handle, banner).await });
+        served.await?
+    });
+    // What did not end by the deadline is not waited for again.
+    guests.shutdown_background();
+    io.shutdown_background();
+    code
+}
+
+async fn run(
+    config: Config,
+    io: &tokio::runtime::Handle,
+    banner: fn(&Host),
+) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let host = tokio::select! {
+        started = Host::start(config, io) => match started {
+            Ok(host) => host,
+            Err(error) if error.downcast_ref::<ConnectError>().is_some() => {
+                eprintln!("conche: {error:#}");
+                return Ok(ExitCode::from(EXIT_CONNECTION));
+            }
+            Err(error) => return Err(error),
+        },
+        () = signals.next() => {
+            eprintln!("conche: ended before it was ready");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    banner(&host);
+    let lost = tokio::select! {
+        () = signals.next() => false,
+        () = host.gave_up() => true,
+    };
+    if lost {
+        eprintln!("conche: gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed");
+    } else {
+        eprintln!("conche: draining; a second signal ends at once");
+    }
+    let drained = tokio::select! {
+        drained = host.stop() => drained,
+        () = signals.next() => return Ok(ExitCode::from(EXIT_FAILED)),
+    };
+    Ok(match (lost, drained) {
+        (true, _) => ExitCode::from(EXIT_CONNECTION),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => {
+            eprintln!("conche: some calls were still running when the drain time was over");
+            ExitCode::from(EXIT_NOT_DRAINED)
+        }
+    })
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Who serves what.
+pub(super) fn show_plugins(host: &Host) {
+    let registry = host.dispatcher().registry();
+    if registry.plugins().next().is_none() {
+        println!("no plugin serves yet: drop a .wasm component into the directory");
+    }
+    for plugin in registry.plugins() {
+        println!("{} {}", plugin.name(), plugin.digest().short());
+        let registrations = plugin.registrations();
+        for (handler, op) in &registrations.queries {
+            println!("  query {op} -> {handler}");
+        }
+        for (handler, ty) in &registrations.events {
+            println!("  event {ty} -> {handler}");
+        }
+        if let Some(handler) = &registrations.any_query {
+            println!("  any query -> {handler}");
+        }
+        if let Some(handler) = &registrations.any_event {
+            println!("  any event -> {handler}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Dead letters: an event that will not be handled is stored with the facts, once, before it ends
+//! at its source. Must not know why it is one.
+
+use crate::config::EventsConfig;
+use crate::envelope::{Message, headers, now};
+use crate::outbound::{Outbound, SendError};
+use crate::plugin::Plugin;
+
+use super::source::Delivery;
+
+/// The longest reason that goes into a header, in characters.
+const REASON_MAX: usize = 512;
+
+/// Kept free in each chunk for its own headers.
+const CHUNK_HEADER_ROOM: usize = 4 << 10;
+
+/// Where one delivery's dead letter goes.
+pub(super) fn subject(events: &EventsConfig, plugin: &Plugin, delivery: &Delivery) -> String {
+    format!(
+        "conche.dlq.{}.{}-{}.{}",
+        delivery.stream(),
+        events.durable,
+        plugin.name(),
+        delivery.sequence()
+    )
+}
+
+/// Stores the delivery byte for byte, with the facts in headers. What no longer fits with them is
+/// stored in chunks, at `<subject>.<n>` from 1 on, before the letter itself, which then has no
+/// body: chunk after chunk, the first `Conche-Dlq-Header-Bytes` are the headers as NATS writes
+/// them, the rest is the body. Done again, it stores nothing twice.
+///
+/// # Errors
+/// The first that was not stored.
+pub(super) async fn store(
+    outbound: &Outbound,
+    events: &EventsConfig,
+    plugin: &Plugin,
+    delivery: &Delivery,
+    reason: &str,
+) -> Result<(), SendError> {
+    let subject = subject(events, plugin, delivery);
+    let facts = facts(plugin, delivery, reason);
+    let max = outbound.max_payload();
+    let mut letter = delivery.message().clone();
+    // Its id would make the stream take it for a duplicate of another plugin's letter.
+    letter.headers.remove(headers::NATS_MSG_ID);
+    for (name, value) in &facts {
+        letter.headers.insert(*name, value.clone());
+    }
+    if wire_size(&letter) <= max {
+        return outbound.store_once(&subject, letter).await;
+    }
+    let head = header_block(delivery.message());
+    let mut whole = head.clone();
+    whole.extend_from_slice(&delivery.message().body);
+    let whole = bytes::Bytes::from(whole);
+    let size = max.saturating_sub(CHUNK_HEADER_ROOM).max(1);
+    let mut chunks = 0_usize;
+    while chunks * size < whole.len() {
+        let chunk = whole.slice(chunks * size..whole.len().min((chunks + 1) * size));
+        chunks += 1;
+        let message = Message {
+            body: chunk,
+            ..Message::default()
+        };
+        let at = format!("{subject}.{chunks}");
+        outbound.store_once(&at, message).await?;
+    }
+    let mut letter = Message::default();
+    for (name, value) in facts {
+        letter.headers.insert(name, value);
+    }
+    letter
+        .headers
+        .insert("Conche-Dlq-Chunks", chunks.to_string());
+    letter
+        .headers
+        .insert("Conche-Dlq-Header-Bytes", head.len().to_string());
+    outbound.store_once(&subject, letter).await
+}
+
+fn facts(plugin: &Plugin, delivery: &Delivery, reason: &str) -> Vec<(&'static str, String)> {
+    let printable = |c: char| match c {
+        ' '..='~' => c,
+        c if c.is_control() => ' ',
+        _ => '?',
+    };
+    vec![
+        ("Conche-Dlq-Plugin", plugin.name().to_string()),
+        ("Conche-Dlq-Digest", plugin.digest().to_string()),
+        (
+            "Conche-Dlq-Reason",
+            reason.chars().map(printable).take(REASON_MAX).collect(),
+        ),
+        ("Conche-Dlq-Attempts", delivery.attempt().to_string()),
+        ("Conche-Dlq-Subject", delivery.subject().to_owned()),
+        ("Conche-Dlq-Stream", delivery.stream().to_owned()),
+        ("Conche-Dlq-Sequence", delivery.sequence().to_string()),
+        ("Conche-Dlq-Stored-At", delivery.stored_at().to_rfc3339()),
+        ("Conche-Dlq-Time", now()),
+    ]
+}
+
+/// As NATS writes it; nothing if there are no headers.
+fn header_block(message: &Message) -> Vec<u8> {
+    if message.headers.is_empty() {
+        return Vec::new();
+    }
+    let mut block = String::from("NATS/1.0\r\n");
+    for (name, value) in message.headers.iter() {
+        block.push_str(&format!("{name}: {value}\r\n"));
+    }
+    block.push_str("\r\n");
+    block.into_bytes()
+}
+
+fn wire_size(message: &Message) -> usize {
+    header_block(message).len() + message.body.len()
+}

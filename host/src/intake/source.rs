@@ -1,0 +1,328 @@
+//! Where messages come from, whichever transport that is: a query subscription, a plugin's
+//! consumer, a delivery. Only chooses between the two; what either does is its own.
+
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use crate::embedded::{self, Bus, BusConsumer, BusDelivery, StartFrom};
+use crate::envelope::Message;
+use crate::nats::{self, DurableConfig, Nats};
+use crate::policy::Start;
+use crate::subject::SubjectPattern;
+
+/// How long one pull of the embedded bus waits for a first message.
+const EMBEDDED_PULL_WAIT: Duration = Duration::from_secs(2);
+
+/// What a host listens on.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A server.
+    Nats(Nats),
+    /// The bus inside this process.
+    Embedded(Bus),
+}
+
+/// A member of a queue group.
+#[derive(Debug)]
+pub(super) enum Queries {
+    Nats(nats::Subscription),
+    Embedded(embedded::Subscription),
+}
+
+/// A query, and the way back to its asker.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) subject: String,
+    pub(super) message: Message,
+    /// `None` when nobody waits for an answer.
+    pub(super) reply: Option<Reply>,
+}
+
+#[derive(Debug)]
+pub(super) enum Reply {
+    Nats(nats::ReplyTo),
+    Embedded(embedded::Reply),
+}
+
+/// The reading end of a plugin's durable consumer.
+#[derive(Debug)]
+pub(super) enum Consumer {
+    Nats(Box<nats::Consumer>),
+    Embedded {
+        consumer: BusConsumer,
+        leaving: bool,
+    },
+}
+
+/// A message that was pulled and waits to be settled.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    Nats(Box<nats::Delivery>),
+    Embedded(Box<BusDelivery>),
+}
+
+impl Source {
+    /// The embedded bus, if it is that.
+    pub fn bus(&self) -> Option<&Bus> {
+        match self {
+            Source::Nats(_) => None,
+            Source::Embedded(bus) => Some(bus),
+        }
+    }
+
+    pub(super) async fn subscribe(&self, pattern: &str, group: &str) -> Result<Queries, String> {
+        match self {
+            Source::Nats(nats) => {
+                let subscription = nats.subscribe(pattern, group).await;
+                subscription
+                    .map(Queries::Nats)
+                    .map_err(|error| error.to_string())
+            }
+            Source::Embedded(bus) => {
+                let pattern: SubjectPattern = pattern.parse().map_err(|flaw| format!("{flaw}"))?;
+                let subscription = bus.subscribe(&pattern, group);
+                subscription
+                    .map(Queries::Embedded)
+                    .map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Opens a consumer, or lets the filters of one that exists grow.
+    pub(super) async fn consumer(&self, wanted: &DurableConfig) -> Result<Consumer, String> {
+        match self {
+            Source::Nats(nats) => {
+                let consumer = nats.consumer(wanted).await;
+                consumer
+                    .map(|consumer| Consumer::Nats(Box::new(consumer)))
+                    .map_err(|error| error.to_string())
+            }
+            Source::Embedded(bus) => {
+                let start = match wanted.start {
+                    Start::New => StartFrom::New,
+                    Start::All => StartFrom::All,
+                    Start::Time(time) => StartFrom::Time(time),
+                    Start::Sequence(sequence) => StartFrom::Sequence(sequence),
+                };
+                bus.consumer(&wanted.stream, &wanted.durable, &wanted.filters, start)
+                    .map(|consumer| Consumer::Embedded {
+                        consumer,
+                        leaving: false,
+                    })
+                    .map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Whether the version that asks is the one that was loaded last, on any replica.
+    pub(super) async fn is_newest(&self, wanted: &DurableConfig) -> Result<bool, String> {
+        match self {
+            Source::Nats(nats) => {
+                let newest = nats.is_newest(wanted).await;
+                newest.map_err(|error| error.to_string())
+            }
+            Source::Embedded(_) => Ok(true),
+        }
+    }
+}
+
+impl Queries {
+    /// The next message; `None` once it has left. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Asked> {
+        match self {
+            Queries::Nats(subscription) => subscription.next().await.map(Asked::from),
+            Queries::Embedded(subscription) => subscription.next().await.map(Asked::from),
+        }
+    }
+
+    /// A message that is there already.
+    pub(super) fn next_ready(&mut self) -> Option<Asked> {
+        match self {
+            Queries::Nats(subscription) => subscription.next_ready().map(Asked::from),
+            Queries::Embedded(subscription) => subscription.next_ready().map(Asked::from),
+        }
+    }
+
+    /// Begins to leave: what is on its way still comes, then `None`.
+    pub(super) async fn leave(&mut self) {
+        match self {
+            Queries::Nats(subscription) => subscription.leave().await,
+            Queries::Embedded(subscription) => subscription.stop(),
+        }
+    }
+}
+
+impl From<nats::Asked> for Asked {
+    fn from(asked: nats::Asked) -> Asked {
+        Asked {
+            subject: asked.subject.into_string(),
+            message: asked.message,
+            reply: asked.reply.map(Reply::Nats),
+        }
+    }
+}
+
+impl From<embedded::Asked> for Asked {
+    fn from(asked: embedded::Asked) -> Asked {
+        Asked {
+            subject: asked.subject,
+            message: asked.message,
+            reply: asked.reply.map(Reply::Embedded),
+        }
+    }
+}
+
+impl Reply {
+    pub(super) async fn send(self, message: Message) -> Result<(), String> {
+        match self {
+            Reply::Nats(reply) => {
+                let sent = reply.send(message).await;
+                sent.map_err(|error| error.to_string())
+            }
+            Reply::Embedded(reply) => reply.send(message).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl Consumer {
+    /// The deliveries that are there, as soon as there is one; none after a while without, when
+    /// `room` may be another. `None` once it has left. Cancel safe.
+    ///
+    /// # Errors
+    /// The consumer is gone: open it anew.
+    pub(super) async fn pull(&mut self, room: usize) -> Result<Option<Vec<Delivery>>, String> {
+        match self {
+            Consumer::Nats(consumer) => {
+                let pulled = consumer
+                    .pull(room)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let boxed = |delivery| Delivery::Nats(Box::new(delivery));
+                Ok(pulled.map(|deliveries| deliveries.into_iter().map(boxed).collect()))
+            }
+            Consumer::Embedded { leaving: true, .. } => Ok(None),
+            Consumer::Embedded { consumer, .. } => {
+                let pulled = consumer.pull(room, EMBEDDED_PULL_WAIT).await;
+                let boxed = |delivery| Delivery::Embedded(Box::new(delivery));
+                Ok(Some(pulled.into_iter().map(boxed).collect()))
+            }
+        }
+    }
+
+    /// Takes what a consumer opened later knows, and keeps what was asked for: it still comes.
+    pub(super) fn adopt(&mut self, newer: Consumer) {
+        match (self, newer) {
+            (Consumer::Nats(old), Consumer::Nats(newer)) => old.adopt(*newer),
+            (old, newer) => *old = newer,
+        }
+    }
+
+    /// Asks for nothing more; what was asked for still comes, then `None`.
+    pub(super) fn leave(&mut self) {
+        match self {
+            Consumer::Nats(consumer) => consumer.leave(),
+            Consumer::Embedded { leaving, .. } => *leaving = true,
+        }
+    }
+}
+
+impl Delivery {
+    pub(super) fn stream(&self) -> &str {
+        match self {
+            Delivery::Nats(delivery) => &delivery.stream,
+            Delivery::Embedded(delivery) => &delivery.stream,
+        }
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        match self {
+            Delivery::Nats(delivery) => delivery.sequence,
+            Delivery::Embedded(delivery) => delivery.seq,
+        }
+    }
+
+    pub(super) fn subject(&self) -> &str {
+        match self {
+            Delivery::Nats(delivery) => &delivery.subject,
+            Delivery::Embedded(delivery) => &delivery.subject,
+        }
+    }
+
+    pub(super) fn message(&self) -> &Message {
+        match self {
+            Delivery::Nats(delivery) => &delivery.message,
+            Delivery::Embedded(delivery) => &delivery.message,
+        }
+    }
+
+    /// 1 at first.
+    pub(super) fn attempt(&self) -> u32 {
+        match self {
+            Delivery::Nats(delivery) => delivery.attempt,
+            Delivery::Embedded(delivery) => delivery.attempt,
+        }
+    }
+
+    pub(super) fn stored_at(&self) -> DateTime<Utc> {
+        match self {
+            Delivery::Nats(delivery) => delivery.stored_at,
+            Delivery::Embedded(delivery) => delivery.stored_at,
+        }
+    }
+
+    /// Whether the plugin's filters want it; the server may send more than they say.
+    pub(super) fn wanted(&self) -> bool {
+        match self {
+            Delivery::Nats(delivery) => delivery.wanted,
+            Delivery::Embedded(_) => true,
+        }
+    }
+
+    /// Done: it never comes again.
+    pub(super) async fn ack(self) -> Result<(), String> {
+        match self {
+            Delivery::Nats(delivery) => delivery.ack().await.map_err(|error| error.to_string()),
+            Delivery::Embedded(delivery) => {
+                delivery.ack();
+                Ok(())
+            }
+        }
+    }
+
+    /// It comes again after `delay`.
+    pub(super) async fn nak(self, delay: Duration) -> Result<(), String> {
+        match self {
+            Delivery::Nats(delivery) => {
+                let told = delivery.nak(delay).await;
+                told.map_err(|error| error.to_string())
+            }
+            Delivery::Embedded(delivery) => {
+                delivery.nak(delay);
+                Ok(())
+            }
+        }
+    }
+
+    /// It never comes again, for this reason.
+    pub(super) async fn term(self, reason: &str) -> Result<(), String> {
+        match self {
+            Delivery::Nats(delivery) => {
+                let ended = delivery.term(reason).await;
+                ended.map_err(|error| error.to_string())
+            }
+            Delivery::Embedded(delivery) => {
+                delivery.term(reason);
+                Ok(())
+            }
+        }
+    }
+
+    /// Still at work: the ack wait begins anew.
+    pub(super) async fn in_progress(&self) {
+        match self {
+            // If it is lost the next one is not.
+            Delivery::Nats(delivery) => drop(delivery.in_progress().await),
+            Delivery::Embedded(delivery) => delivery.in_progress(),
+        }
+    }
+}

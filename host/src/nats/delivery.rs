@@ -1,0 +1,156 @@
+//! One delivery of one event, and how it is settled.
+
+use std::time::Duration;
+
+use async_nats::{Client, Subject};
+use chrono::{DateTime, Utc};
+
+use super::NatsError;
+use super::message::{headers_from, request};
+use crate::envelope::Message;
+
+/// For the server's word that an acknowledgement counts.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A message that was pulled and waits to be settled. One that is dropped unsettled comes again
+/// after the ack wait.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) stream: String,
+    pub(crate) sequence: u64,
+    pub(crate) subject: String,
+    pub(crate) message: Message,
+    /// 1 at first.
+    pub(crate) attempt: u32,
+    pub(crate) stored_at: DateTime<Utc>,
+    /// Whether a filter of the durable wants it: it may take more than its filters say, when
+    /// there are too many of them, or messages from before a filter was added.
+    pub(crate) wanted: bool,
+    client: Client,
+    reply: Subject,
+}
+
+/// What an acknowledgement's subject says of its message.
+#[derive(Debug, PartialEq, Eq)]
+struct Facts<'a> {
+    stream: &'a str,
+    attempt: u32,
+    sequence: u64,
+    nanos: i64,
+}
+
+impl Delivery {
+    /// Reads a message of a pull; the text says why it is none.
+    pub(super) fn read(
+        client: &Client,
+        message: async_nats::Message,
+        wants: impl FnOnce(&str, u64) -> bool,
+    ) -> Result<Delivery, String> {
+        let reply = message.reply.ok_or("it has no reply subject")?;
+        let facts = facts(&reply).ok_or_else(|| format!("`{reply}` acknowledges nothing"))?;
+        let subject = message.subject.to_string();
+        Ok(Delivery {
+            wanted: wants(&subject, facts.sequence),
+            stream: facts.stream.to_owned(),
+            sequence: facts.sequence,
+            attempt: facts.attempt,
+            stored_at: DateTime::from_timestamp_nanos(facts.nanos),
+            subject,
+            message: Message {
+                headers: headers_from(message.headers.as_ref()),
+                body: message.payload,
+            },
+            client: client.clone(),
+            reply,
+        })
+    }
+
+    /// Done: it never comes again once the server has said so.
+    pub(crate) async fn ack(&self) -> Result<(), NatsError> {
+        self.settle("+ACK".into()).await
+    }
+
+    /// It never comes again, for this reason.
+    pub(crate) async fn term(&self, reason: &str) -> Result<(), NatsError> {
+        let one_line: String = reason
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        self.settle(format!("+TERM {one_line}")).await
+    }
+
+    /// It comes again after `delay`. If this is lost, it does after the ack wait.
+    pub(crate) async fn nak(&self, delay: Duration) -> Result<(), NatsError> {
+        let nanos = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
+        self.tell(format!(r#"-NAK {{"delay":{nanos}}}"#)).await
+    }
+
+    /// Still at work: the ack wait begins anew.
+    pub(crate) async fn in_progress(&self) -> Result<(), NatsError> {
+        self.tell("+WPI".to_owned()).await
+    }
+
+    async fn settle(&self, word: String) -> Result<(), NatsError> {
+        let message = Message {
+            body: word.into(),
+            ..Message::default()
+        };
+        request(&self.client, &self.reply, message, SETTLE_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    async fn tell(&self, word: String) -> Result<(), NatsError> {
+        let told = self.client.publish(self.reply.clone(), word.into()).await;
+        told.map_err(|error| NatsError::Other(error.to_string()))
+    }
+}
+
+/// `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or with
+/// domain and account before the stream, and with tokens to come after `pending`.
+fn facts(reply: &str) -> Option<Facts<'_>> {
+    let tokens: Vec<&str> = reply.split('.').collect();
+    if tokens.first() != Some(&"$JS") || tokens.get(1) != Some(&"ACK") {
+        return None;
+    }
+    let from = match tokens.len() {
+        9 => 2,
+        11.. => 4,
+        _ => return None,
+    };
+    Some(Facts {
+        stream: tokens[from],
+        attempt: tokens[from + 2].parse().ok()?,
+        sequence: tokens[from + 3].parse().ok()?,
+        nanos: tokens[from + 5].parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, facts};
+
+    #[test]
+    fn facts_of_both_forms() {
+        let expected = Facts {
+            stream: "S",
+            attempt: 3,
+            sequence: 7,
+            nanos: 1_700_000_000_000_000_000,
+        };
+        let check = |reply: &str, expected: Option<&Facts<'_>>| {
+            assert_eq!(facts(reply).as_ref(), expected, "{reply}");
+        };
+        check("$JS.ACK.S.c.3.7.5.1700000000000000000.0", Some(&expected));
+        check(
+            "$JS.ACK.hub.acc.S.c.3.7.5.1700000000000000000.0",
+            Some(&expected),
+        );
+        check(
+            "$JS.ACK.hub.acc.S.c.3.7.5.1700000000000000000.0.rand",
+            Some(&expected),
+        );
+        check("$JS.ACK.S.c.x.7.5.1700000000000000000.0", None);
+        check("_INBOX.a", None);
+    }
+}

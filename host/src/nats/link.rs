@@ -1,0 +1,333 @@
+//! One connection: how it is opened, how often it is tried again, and whether a round trip has
+//! gone through since it last came up. Must not know what travels on it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, RequestErrorKind, ServerError};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::config::{Auth, NatsConfig};
+use crate::shutdown::Shutdown;
+
+/// Messages that one subscription holds until they are read. Its loop reads always, so this is
+/// room for a stall of the whole process, not for slow handlers; what comes on top is dropped by
+/// the client, and said aloud.
+const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
+
+/// Commands on their way to the connection's task.
+const CLIENT_CAPACITY: usize = 4096;
+
+/// For a round trip, before it is tried again.
+const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often a connection is looked at whose events may have been dropped: the client hands on
+/// 128 of them and forgets the rest.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// A file, a key or an option that can't be right, whatever the server says.
+    #[error("{0}")]
+    Options(String),
+    /// The number of attempts that the configuration allows is used up.
+    #[error("cannot connect to {urls} in {attempts} attempts: {reason}")]
+    GaveUp {
+        /// The servers, without credentials.
+        urls: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// Of the last attempt.
+        reason: String,
+    },
+    /// The host was told to end before there was one.
+    #[error("told to end before there was a connection to {urls}")]
+    Ended {
+        /// The servers, without credentials.
+        urls: String,
+    },
+}
+
+/// How a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LinkState {
+    /// Counts how often it came up. What was asked of the server before is forgotten by it.
+    pub(crate) generation: u64,
+    /// A round trip went through since.
+    pub(crate) ready: bool,
+}
+
+/// A connection that comes back by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    purpose: &'static str,
+    state: watch::Receiver<LinkState>,
+}
+
+/// What the client's callbacks tell.
+#[derive(Debug)]
+struct Told {
+    purpose: &'static str,
+    events: watch::Sender<u64>,
+    gave_up: CancellationToken,
+}
+
+impl Link {
+    /// Connects, for as long as the configuration allows, and waits for a first round trip.
+    pub(crate) async fn open(
+        config: &NatsConfig,
+        client_id: &str,
+        purpose: &'static str,
+        shutdown: &Shutdown,
+        gave_up: &CancellationToken,
+    ) -> Result<Link, ConnectError> {
+        let events = watch::Sender::new(0);
+        let told = Arc::new(Told {
+            purpose,
+            events: events.clone(),
+            gave_up: gave_up.clone(),
+        });
+        let urls = shown(&config.urls);
+        let mut attempt: u32 = 0;
+        let client = loop {
+            let options = options(config, client_id, told.clone()).await?;
+            let connected = tokio::select! {
+                () = shutdown.begun() => return Err(ConnectError::Ended { urls }),
+                connected = options.connect(config.urls.as_slice()) => connected,
+            };
+            let reason = match connected {
+                Ok(client) => break client,
+                Err(error) => explain(&error),
+            };
+            attempt = attempt.saturating_add(1);
+            if config.max_reconnects.is_some_and(|most| attempt > most) {
+                return Err(ConnectError::GaveUp {
+                    urls,
+                    attempts: attempt,
+                    reason,
+                });
+            }
+            let wait = backoff(config, attempt);
+            warn!(purpose, urls, reason, attempt, again_in = ?wait, "no connection to NATS");
+            tokio::select! {
+                () = shutdown.begun() => return Err(ConnectError::Ended { urls }),
+                () = tokio::time::sleep(wait) => {}
+            }
+        };
+        let (sender, mut state) = watch::channel(LinkState {
+            generation: 0,
+            ready: false,
+        });
+        shutdown.spawn_until_end(supervise(client.clone(), purpose, events, sender));
+        tokio::select! {
+            () = shutdown.begun() => return Err(ConnectError::Ended { urls }),
+            _ = state.wait_for(|state| state.ready) => {}
+        }
+        Ok(Link {
+            client,
+            purpose,
+            state,
+        })
+    }
+
+    /// How it stands now.
+    pub(crate) fn state(&self) -> LinkState {
+        *self.state.borrow()
+    }
+
+    /// What it is for, in a word.
+    pub(crate) fn purpose(&self) -> &'static str {
+        self.purpose
+    }
+
+    /// Waits until the connection has come up once more than `generation`, and is ready.
+    pub(crate) async fn newer_than(&self, generation: u64) {
+        let newer = |state: &LinkState| state.ready && state.generation > generation;
+        // An error: the supervisor ended with the host, and there will be no newer one.
+        if self.state.clone().wait_for(newer).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// A round trip: all that was sent before has reached the server.
+    pub(crate) async fn fence(&self) -> bool {
+        round_trip(&self.client).await
+    }
+}
+
+/// Keeps the state true: after each time the connection came up, it is ready once a round trip
+/// went through.
+async fn supervise(
+    client: Client,
+    purpose: &'static str,
+    events: watch::Sender<u64>,
+    state: watch::Sender<LinkState>,
+) {
+    let mut events = events.subscribe();
+    let connects = client.statistics();
+    loop {
+        let generation = connects.connects.load(Ordering::Relaxed);
+        let up = client.connection_state() == async_nats::connection::State::Connected;
+        let was = *state.borrow();
+        let is_new = generation != was.generation;
+        let known = LinkState {
+            generation,
+            ready: was.ready && up && !is_new,
+        };
+        if known != was {
+            state.send_replace(known);
+        }
+        if up && !known.ready && round_trip(&client).await {
+            // Only if it is still the same: what came up meanwhile needs a trip of its own.
+            if generation == connects.connects.load(Ordering::Relaxed) {
+                state.send_replace(LinkState {
+                    generation,
+                    ready: true,
+                });
+                info!(purpose, generation, "connected to NATS");
+            }
+            continue;
+        }
+        // Woken by an event, or after a while in case one was dropped.
+        let _ = tokio::time::timeout(LOOK_EVERY, events.changed()).await;
+    }
+}
+
+/// `flush` is none: it ends when the bytes have left. A request that nobody can answer comes back
+/// as "no responders", from the server itself.
+async fn round_trip(client: &Client) -> bool {
+    let nobody = client.new_inbox();
+    let request = async_nats::Request::new().timeout(Some(FENCE_TIMEOUT));
+    match client.send_request(nobody, request).await {
+        Ok(_) => true,
+        Err(error) => error.kind() == RequestErrorKind::NoResponders,
+    }
+}
+
+async fn options(
+    config: &NatsConfig,
+    client_id: &str,
+    told: Arc<Told>,
+) -> Result<ConnectOptions, ConnectError> {
+    let on_event = told.clone();
+    let delays = config.clone();
+    let mut options = ConnectOptions::new()
+        .name(format!("{client_id} ({})", told.purpose))
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .client_capacity(CLIENT_CAPACITY)
+        .request_timeout(Some(config.request_timeout))
+        .event_callback(move |event| {
+            on_event.hear(&event);
+            std::future::ready(())
+        })
+        .reconnect_delay_callback(move |attempts| {
+            // The first one of a connection that was never up is ours to wait for: see `open`.
+            let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+            if delays.max_reconnects.is_some_and(|most| attempts > most) {
+                told.gave_up.cancel();
+            }
+            match attempts {
+                0 | 1 => Duration::ZERO,
+                more => backoff(&delays, more - 1),
+            }
+        })
+        .require_tls(config.tls.required);
+    if let Some(ca) = &config.tls.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    if let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) {
+        options = options.add_client_certificate(cert.clone(), key.clone());
+    }
+    Ok(match &config.auth {
+        Auth::None => options,
+        Auth::UserPassword { user, password } => {
+            options.user_and_password(user.clone(), password.expose().to_owned())
+        }
+        Auth::Token(token) => options.token(token.expose().to_owned()),
+        Auth::Nkey(seed) => options.nkey(seed.expose().trim().to_owned()),
+        Auth::Credentials(path) => options.credentials_file(path).await.map_err(|error| {
+            let path = path.display();
+            ConnectError::Options(format!("credentials file {path}: {error}"))
+        })?,
+    })
+}
+
+impl Told {
+    /// Called by the client, one event at a time; must not wait.
+    fn hear(&self, event: &Event) {
+        let purpose = self.purpose;
+        match event {
+            Event::Disconnected => warn!(purpose, "lost the connection to NATS: trying again"),
+            Event::ServerError(ServerError::Other(text)) if text.contains("ermissions") => {
+                error!(
+                    purpose,
+                    reason = text,
+                    "the server denies it: nothing comes or goes there; allow it in the user's permissions"
+                );
+            }
+            Event::ServerError(text) => error!(purpose, reason = %text, "NATS server error"),
+            Event::SlowConsumer(subscription) => {
+                error!(
+                    purpose,
+                    subscription, "messages were dropped: the process did not keep up"
+                );
+            }
+            Event::LameDuckMode => info!(purpose, "the server is about to shut down"),
+            Event::ClientError(text) => warn!(purpose, reason = %text, "NATS client error"),
+            Event::Connected | Event::Draining | Event::Closed => debug!(purpose, %event, "NATS"),
+        }
+        self.events.send_modify(|count| *count += 1);
+    }
+}
+
+/// The wait before attempt `attempt + 1`: doubled each time, up to the longest.
+fn backoff(config: &NatsConfig, attempt: u32) -> Duration {
+    let doubled = config
+        .reconnect_first
+        .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
+    doubled.min(config.reconnect_wait)
+}
+
+/// The error with its causes, which its own text leaves out.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// Server URLs without what stands before the `@`.
+fn shown(urls: &[String]) -> String {
+    let without = |url: &String| match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://{host}")
+        }
+        None => url.clone(),
+    };
+    urls.iter().map(without).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn urls_are_shown_without_credentials() {
+        let check = |url: &str, expected: &str| assert_eq!(shown(&[url.to_owned()]), expected);
+        check("nats://a:4222", "nats://a:4222");
+        check("tls://user:p@ss@a:4222", "tls://a:4222");
+    }
+}

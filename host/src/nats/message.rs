@@ -1,0 +1,185 @@
+//! Our [`Message`] to and from the client's; asking, storing, answering. Must not know who asks.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_nats::{
+    Client, HeaderMap, HeaderName, HeaderValue, PublishErrorKind, RequestErrorKind, Subject,
+};
+use serde::Deserialize;
+
+use super::{NatsError, api};
+use crate::envelope::{Headers, Message};
+
+/// A query as a subscriber gets it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) subject: Subject,
+    pub(crate) message: Message,
+    /// `None` when nobody waits for an answer.
+    pub(crate) reply: Option<ReplyTo>,
+}
+
+/// The way back to one asker. Dropping it is silence.
+#[derive(Debug)]
+pub(crate) struct ReplyTo {
+    client: Client,
+    subject: Subject,
+}
+
+/// A stream's word that it has a message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) stream: String,
+    #[serde(rename = "seq")]
+    pub(crate) sequence: u64,
+    #[serde(default)]
+    pub(crate) duplicate: bool,
+}
+
+impl Asked {
+    pub(super) fn new(client: &Client, message: async_nats::Message) -> Asked {
+        let reply = message.reply.map(|subject| ReplyTo {
+            client: client.clone(),
+            subject,
+        });
+        Asked {
+            subject: message.subject,
+            message: Message {
+                headers: headers_from(message.headers.as_ref()),
+                body: message.payload,
+            },
+            reply,
+        }
+    }
+}
+
+impl ReplyTo {
+    /// Answers. Whether the asker is still there nobody can know.
+    pub(crate) async fn send(self, message: Message) -> Result<(), NatsError> {
+        let sent = if message.headers.is_empty() {
+            self.client
+                .publish(self.subject.clone(), message.body)
+                .await
+        } else {
+            let headers = headers_to(&message.headers)?;
+            let client = &self.client;
+            client
+                .publish_with_headers(self.subject.clone(), headers, message.body)
+                .await
+        };
+        sent.map_err(|error| match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => too_large(&self.client, 0),
+            _ => NatsError::Other(error.to_string()),
+        })
+    }
+}
+
+pub(super) async fn request(
+    client: &Client,
+    subject: &str,
+    message: Message,
+    timeout: Duration,
+) -> Result<Message, NatsError> {
+    let size = message.body.len();
+    let mut request = async_nats::Request::new()
+        .payload(message.body)
+        .timeout(Some(timeout));
+    if !message.headers.is_empty() {
+        request = request.headers(headers_to(&message.headers)?);
+    }
+    let answer = client
+        .send_request(Subject::from(subject), request)
+        .await
+        .map_err(|error| {
+            let subject = subject.to_owned();
+            match error.kind() {
+                RequestErrorKind::NoResponders => NatsError::NoResponders { subject },
+                RequestErrorKind::TimedOut => NatsError::TimedOut {
+                    subject,
+                    waited: timeout,
+                },
+                RequestErrorKind::MaxPayloadExceeded => too_large(client, size),
+                _ => NatsError::Other(error.to_string()),
+            }
+        })?;
+    Ok(Message {
+        headers: headers_from(answer.headers.as_ref()),
+        body: answer.payload,
+    })
+}
+
+/// Publishes and reads the stream's answer.
+pub(super) async fn store(
+    client: &Client,
+    subject: &str,
+    message: Message,
+    timeout: Duration,
+) -> Result<Stored, NatsError> {
+    let answer = request(client, subject, message, timeout).await?;
+    api::read(subject, &answer.body)
+}
+
+pub(super) fn headers_from(map: Option<&HeaderMap>) -> Headers {
+    let Some(map) = map else {
+        return Headers::new();
+    };
+    let mut headers = Headers::new();
+    for (name, values) in map.iter() {
+        let name: &str = name.as_ref();
+        for value in values {
+            headers.append(name.to_owned(), value.as_str().to_owned());
+        }
+    }
+    headers
+}
+
+/// The client's own conversions panic at a bad name.
+pub(super) fn headers_to(headers: &Headers) -> Result<HeaderMap, NatsError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter() {
+        let refused = |reason: &dyn std::fmt::Display| NatsError::Header {
+            name: name.to_owned(),
+            reason: reason.to_string(),
+        };
+        let key = HeaderName::from_str(name).map_err(|error| refused(&error))?;
+        let value = HeaderValue::from_str(value).map_err(|error| refused(&error))?;
+        map.append(key, value);
+    }
+    Ok(map)
+}
+
+fn too_large(client: &Client, size: usize) -> NatsError {
+    NatsError::TooLarge {
+        size,
+        max: client.max_payload(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{headers_from, headers_to};
+    use crate::envelope::Headers;
+
+    #[test]
+    fn headers_there_and_back() {
+        let sent: Headers = [("Ce-Id", "1"), ("X", "a"), ("X", "b")]
+            .into_iter()
+            .collect();
+        let back = headers_from(Some(&headers_to(&sent).unwrap()));
+        assert_eq!(back.get("ce-id"), Some("1"));
+        let values = |headers: &Headers| {
+            let of_x = headers.iter().filter(|(name, _)| *name == "X");
+            of_x.map(|(_, value)| value.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&back), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_nats_cannot_carry_is_refused() {
+        for (name, value) in [("a b", "1"), ("", "1"), ("a", "1\r\nb: 2")] {
+            let headers: Headers = [(name, value)].into_iter().collect();
+            assert!(headers_to(&headers).is_err(), "{name:?} {value:?}");
+        }
+    }
+}

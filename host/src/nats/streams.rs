@@ -1,0 +1,272 @@
+//! The event stream and its dead-letter stream: created where they are missing, checked and never
+//! changed where they exist; and which streams take a subject.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use thiserror::Error;
+use tracing::info;
+
+use super::{Nats, NatsError, api};
+use crate::config::EventsConfig;
+use crate::subject::SubjectPattern;
+
+/// Why events cannot travel.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StreamFlaw {
+    /// The server, or the account, has no JetStream.
+    #[error("JetStream is off: start nats-server with -js, or enable it for the account")]
+    Off,
+    /// There is no stream, and none may be created.
+    #[error(
+        "there is no stream `{stream}`, and create = false in [events]: nats stream add {stream} --subjects \"{subjects}\""
+    )]
+    Missing {
+        /// The name looked for.
+        stream: String,
+        /// What it should take.
+        subjects: String,
+    },
+    /// There is one, and it is configured otherwise.
+    #[error("stream `{stream}` {what}: {mend}")]
+    Differs {
+        /// Its name.
+        stream: String,
+        /// What is wrong with it.
+        what: String,
+        /// The command that mends it.
+        mend: String,
+    },
+    /// It could not be created, such as for subjects that another stream takes.
+    #[error("cannot create stream `{stream}`: {reason}")]
+    NotCreated {
+        /// Its name.
+        stream: String,
+        /// JetStream's text.
+        reason: String,
+    },
+    /// The server did not say.
+    #[error("cannot look at stream `{stream}`: {reason}")]
+    Unknown {
+        /// Its name.
+        stream: String,
+        /// The client's text.
+        reason: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamInfo {
+    config: StreamConfig,
+}
+
+/// What of a stream's configuration can be wrong for us.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct StreamConfig {
+    subjects: Vec<String>,
+    retention: String,
+    discard: String,
+    no_ack: bool,
+    sealed: bool,
+}
+
+/// What a stream of ours has to be.
+struct Wanted<'a> {
+    name: String,
+    subjects: Vec<String>,
+    /// Refuses what is new when it is full, rather than drop what is old.
+    discards_new: bool,
+    events: &'a EventsConfig,
+}
+
+impl Nats {
+    /// Sees to it that the event stream and the dead-letter stream are there and fit.
+    pub(crate) async fn ensure_streams(&self, events: &EventsConfig) -> Result<(), StreamFlaw> {
+        let stream = &events.stream;
+        let subjects = events.subjects.iter().map(ToString::to_string).collect();
+        let event_stream = Wanted {
+            name: stream.clone(),
+            subjects,
+            discards_new: false,
+            events,
+        };
+        let dead_letters = Wanted {
+            name: format!("{stream}-dlq"),
+            subjects: vec![
+                format!("conche.dlq.{stream}.>"),
+                format!("conche.redrive.{stream}.>"),
+            ],
+            discards_new: true,
+            events,
+        };
+        self.ensure(&event_stream).await?;
+        self.ensure(&dead_letters).await
+    }
+
+    /// The streams that take some subject of a pattern; none where JetStream is off.
+    pub(crate) async fn streams_taking(
+        &self,
+        pattern: &SubjectPattern,
+    ) -> Result<Vec<String>, NatsError> {
+        #[derive(Deserialize)]
+        struct Names {
+            #[serde(default)]
+            streams: Option<Vec<String>>,
+        }
+        let client = &self.inner.sending.client;
+        let body = json!({"subject": pattern.as_str()});
+        match api::ask::<Names>(client, "STREAM.NAMES", &body).await {
+            Ok(names) => Ok(names.streams.unwrap_or_default()),
+            Err(error) if is_off(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ensure(&self, wanted: &Wanted<'_>) -> Result<(), StreamFlaw> {
+        let client = &self.inner.sending.client;
+        let stream = wanted.name.clone();
+        let what = format!("STREAM.INFO.{stream}");
+        match api::ask::<StreamInfo>(client, &what, &json!({})).await {
+            Ok(info) => return wanted.check(&info.config),
+            Err(error) if is_off(&error) => return Err(StreamFlaw::Off),
+            Err(NatsError::Refused {
+                code: api::STREAM_NOT_FOUND,
+                ..
+            }) => {}
+            Err(error) => {
+                return Err(StreamFlaw::Unknown {
+                    stream,
+                    reason: error.to_string(),
+                });
+            }
+        }
+        if !wanted.events.create {
+            return Err(StreamFlaw::Missing {
+                subjects: wanted.subjects.join(","),
+                stream,
+            });
+        }
+        let what = format!("STREAM.CREATE.{stream}");
+        match api::ask::<StreamInfo>(client, &what, &wanted.to_create()).await {
+            Ok(_) => {
+                info!(stream, subjects = ?wanted.subjects, "stream created");
+                Ok(())
+            }
+            // Another replica was first: its configuration is this one's, or it is checked next time.
+            Err(NatsError::Refused {
+                code: api::STREAM_EXISTS,
+                ..
+            }) => Ok(()),
+            Err(error) => Err(StreamFlaw::NotCreated {
+                stream,
+                reason: error.to_string(),
+            }),
+        }
+    }
+}
+
+impl Wanted<'_> {
+    fn to_create(&self) -> Value {
+        let nanos =
+            |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        let max_bytes = self
+            .events
+            .max_bytes
+            .map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        // Dead letters wait for a person, however long that takes.
+        let max_age = self.events.max_age.filter(|_| !self.discards_new);
+        json!({
+            "name": self.name,
+            "subjects": self.subjects,
+            "retention": "limits",
+            "storage": "file",
+            "num_replicas": self.events.replicas,
+            "max_consumers": -1,
+            "max_msgs": -1,
+            "max_msgs_per_subject": -1,
+            "max_bytes": max_bytes,
+            "max_age": max_age.map_or(0, nanos),
+            "discard": if self.discards_new { "new" } else { "old" },
+            "duplicate_window": nanos(self.events.duplicate_window),
+        })
+    }
+
+    fn check(&self, found: &StreamConfig) -> Result<(), StreamFlaw> {
+        let differs = |what: String, mend: String| {
+            Err(StreamFlaw::Differs {
+                stream: self.name.clone(),
+                what,
+                mend,
+            })
+        };
+        let edit = format!("nats stream edit {}", self.name);
+        let missing: Vec<_> = self
+            .subjects
+            .iter()
+            .filter(|subject| !found.takes(subject))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            let mut all: Vec<&str> = found.subjects.iter().map(String::as_str).collect();
+            all.extend(&missing);
+            return differs(
+                format!("does not take {}", missing.join(", ")),
+                format!("{edit} --subjects \"{}\"", all.join(",")),
+            );
+        }
+        if found.retention == "workqueue" || found.retention == "interest" {
+            // Retention can't be edited on a server.
+            return differs(
+                format!(
+                    "has retention {}: plugins would take events from each other",
+                    found.retention
+                ),
+                "name another stream in [events], or make it anew with --retention limits"
+                    .to_owned(),
+            );
+        }
+        if self.discards_new && found.discard != "new" {
+            return differs(
+                "would drop dead letters when it is full".to_owned(),
+                format!("{edit} --discard new"),
+            );
+        }
+        if found.no_ack {
+            return differs(
+                "acknowledges no publishes".to_owned(),
+                format!("{edit} --ack"),
+            );
+        }
+        if found.sealed {
+            return differs(
+                "is sealed".to_owned(),
+                "name another stream in [events]".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
+impl StreamConfig {
+    fn takes(&self, wanted: &str) -> bool {
+        let Ok(wanted) = wanted.parse::<SubjectPattern>() else {
+            return false;
+        };
+        self.subjects
+            .iter()
+            .filter_map(|subject| subject.parse::<SubjectPattern>().ok())
+            .any(|subject| subject.covers(&wanted))
+    }
+}
+
+/// JetStream is off for the server, or for the account (10039, 10076).
+fn is_off(error: &NatsError) -> bool {
+    matches!(
+        error,
+        NatsError::NoResponders { .. }
+            | NatsError::Refused {
+                code: 10039 | 10076,
+                ..
+            }
+    )
+}
