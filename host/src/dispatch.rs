@@ -1,24 +1,29 @@
 //! Match, admit, call under a deadline, collect the outcome. Transports call it and send what it
 //! returns; it must not know where a message came from.
 
+mod answer;
+mod effects;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::future::try_join_all;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::admission::{Admit, Lanes, Permit};
 use crate::config::Config;
-use crate::envelope::{CloudEvent, Fault, Message, headers, new_id, now};
-use crate::outbound::{Outbound, SendError};
+use crate::envelope::{CloudEvent, Fault, new_id, now};
+use crate::outbound::Outbound;
 use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
-use crate::sandbox::{Call, Emitted, EventOutcome, Failure, QueryOutcome, Verdict};
+use crate::sandbox::{Call, EventOutcome, Failure, QueryOutcome, Verdict};
 
 /// Calls that may wait for one of the host's slots.
 const WAITING_MAX: usize = 4096;
+
+pub use answer::QueryAnswer;
+pub use effects::{Cause, Travel};
 
 /// How long an event waits before it asks again for a slot that too many wait for.
 const SHED_WAIT: Duration = Duration::from_millis(20);
@@ -30,70 +35,6 @@ pub struct Dispatcher {
     lanes: Lanes,
     outbound: Outbound,
     config: Arc<Config>,
-}
-
-/// What became of a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueryAnswer {
-    /// A reply.
-    Reply(CloudEvent),
-    /// The handler answered nothing, and so does the host.
-    Silence,
-    /// An error as an answer, the guest's or the host's.
-    Fault {
-        /// Its attributes.
-        envelope: CloudEvent,
-        /// The error.
-        fault: Fault,
-        /// Shed before it ran: safe to repeat.
-        shed: bool,
-        /// The handler took what nobody else registered: others may answer in its place.
-        by_default: bool,
-    },
-    /// Nobody serves the op.
-    Unserved,
-}
-
-/// What caused a call, as far as it is told to whoever gets the effects.
-#[derive(Debug, Clone, Copy)]
-pub enum Cause<'a> {
-    /// A query.
-    Query {
-        /// What came with it.
-        travel: Travel,
-    },
-    /// A delivery of an event.
-    Event {
-        /// The stream it is from.
-        stream: &'a str,
-        /// Its sequence there.
-        sequence: u64,
-        /// What came with it.
-        travel: Travel,
-        /// 1 at first.
-        attempt: u32,
-    },
-}
-
-/// Facts that travel in headers beside an envelope.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Travel {
-    /// Queries between the first cause and this one.
-    pub hops: u32,
-    /// What the asker has left.
-    pub timeout: Option<Duration>,
-}
-
-impl Travel {
-    /// Reads them; what is not a number is as good as absent.
-    pub fn of(message: &Message) -> Travel {
-        let number = |name| message.headers.get(name)?.parse::<u32>().ok();
-        Travel {
-            hops: number(headers::CONCHE_HOPS).unwrap_or(0),
-            timeout: number(headers::CONCHE_TIMEOUT_MS)
-                .map(|ms| Duration::from_millis(u64::from(ms))),
-        }
-    }
 }
 
 impl Dispatcher {
@@ -216,46 +157,6 @@ impl Dispatcher {
         }
     }
 
-    /// Publishes effects, in order, and waits until all are stored. The one place that does.
-    ///
-    /// # Errors
-    /// The first that was not stored. Others may be, and keep their ids in a next run.
-    pub async fn release(
-        &self,
-        plugin: &Plugin,
-        emitted: &[Emitted],
-        cause: Cause<'_>,
-    ) -> Result<(), SendError> {
-        if emitted.is_empty() {
-            return Ok(());
-        }
-        let (travel, place) = match cause {
-            Cause::Query { travel } => (travel, "-/-".to_owned()),
-            Cause::Event {
-                travel,
-                stream,
-                sequence,
-                ..
-            } => (travel, format!("{stream}/{sequence}")),
-        };
-        let cause = format!("{place}/{}/{}", plugin.name(), plugin.digest());
-        let hops = (travel.hops + 1).to_string();
-        let all = emitted.iter().map(|Emitted { id, ty, message }| {
-            let mut message = message.clone();
-            message.headers.insert(headers::NATS_MSG_ID, id.clone());
-            message.headers.insert(headers::CONCHE_HOPS, hops.clone());
-            message.headers.insert(headers::CONCHE_CAUSE, cause.clone());
-            async move {
-                let subject = self.config.event_subject(ty);
-                let subject = subject.ok_or_else(|| SendError::NoStream {
-                    subject: ty.clone(),
-                })?;
-                self.outbound.publish_event(&subject, message).await
-            }
-        });
-        try_join_all(all).await.map(drop)
-    }
-
     /// The host's slot and the plugin's, or none when it is to be shed.
     async fn admit(
         &self,
@@ -337,60 +238,6 @@ impl Dispatcher {
             envelope.set_extension(attribute, id.clone());
         }
         envelope
-    }
-}
-
-impl QueryAnswer {
-    /// The message that answers the asker; none for silence. A reply that cannot be written, or
-    /// is larger than `max_payload`, becomes a fault.
-    pub fn into_message(self, max_payload: usize) -> Option<Message> {
-        let (envelope, fault, shed) = match self {
-            QueryAnswer::Unserved | QueryAnswer::Silence => return None,
-            QueryAnswer::Reply(reply) => match reply.to_structured() {
-                Ok(message) if message.body.len() <= max_payload => return Some(message),
-                Ok(message) => {
-                    let size = message.body.len();
-                    let text = format!("the reply has {size} bytes, more than the server takes");
-                    (bare(reply), own_fault(text), false)
-                }
-                Err(error) => (
-                    bare(reply),
-                    own_fault(format!("the reply is invalid: {error}")),
-                    false,
-                ),
-            },
-            QueryAnswer::Fault {
-                envelope,
-                fault,
-                shed,
-                ..
-            } => (envelope, fault, shed),
-        };
-        let mut message = fault.to_message(&envelope).ok()?;
-        if shed {
-            message.headers.insert(headers::CONCHE_SHED, "1");
-        }
-        Some(message)
-    }
-}
-
-/// The attributes that the host itself wrote.
-fn bare(reply: CloudEvent) -> CloudEvent {
-    CloudEvent {
-        subject: None,
-        datacontenttype: None,
-        dataschema: None,
-        extensions: Vec::new(),
-        data: None,
-        ..reply
-    }
-}
-
-fn own_fault(message: String) -> Fault {
-    Fault {
-        code: 500,
-        message,
-        details: None,
     }
 }
 

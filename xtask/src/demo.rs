@@ -30,7 +30,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         _ => bail!("usage: cargo xtask demo [--once]"),
     };
     let built = guests::build(workspace)?;
-    shell::run(shell::cargo(["build", "--workspace", "--bin", "conche"]).current_dir(&workspace.root))?;
+    shell::run(
+        shell::cargo(["build", "--workspace", "--bin", "conche"]).current_dir(&workspace.root),
+    )?;
 
     let mut host = Host::start(&workspace.target.join("debug/conche"), &built.plugins)?;
     let gateway = host.wait_until_ready()?;
