@@ -106,13 +106,22 @@ async fn silent_hosts_answer_no_faults(on: On) {
 
 async fn a_default_takes_what_nobody_else_does_and_never_says_that_it_failed(on: On) {
     let host = TestHost::on(on, &["greeter"], "").await;
-    let policy = "[grants]\nany-query = true\n[config]\nany-query = \"true\"\n";
+    let policy =
+        "[grants]\nany-query = true\n[config]\nany-query = \"true\"\n[limits]\nmemory = \"1792KiB\"\n";
     std::fs::write(host.dir.path().join("probe.toml"), policy).unwrap();
     std::fs::copy(guest("probe"), host.dir.path().join("probe.wasm")).unwrap();
     host.ask_until("cyverse.whatever.Get", r#"{"a":1}"#, |answer| {
         answer.contains(r#"{"a":1}"#)
     })
     .await;
+    // More than its memory takes: by name that is answered with a fault, by default with silence.
+    let large = format!("\"{}\"", "x".repeat(900_000));
+    let fault = host.ask_json("cyverse.probe.Echo", &large).await;
+    assert_eq!(fault.err().map(|fault| fault.code), Some(500));
+    let op = "cyverse.whatever.Get";
+    let message = event(op, &large).to_structured().unwrap();
+    let asked = host.wire.request(op, message, Duration::from_millis(500));
+    assert_eq!(asked.await.err().as_deref(), Some("no answer in time"));
     let answer = host.ask_json(GREET, r#"{"name":"Ada"}"#).await;
     assert_eq!(answer.unwrap(), r#"{"greeting":"Hello, Ada!"}"#);
 }

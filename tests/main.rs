@@ -7,4 +7,5 @@
 
 mod behaviour;
 mod embedded;
+mod nats;
 mod support;

@@ -58,6 +58,16 @@ impl Dispatcher {
         self.outbound.max_payload()
     }
 
+    /// Calls that first queries and events may be in at once.
+    pub fn slots(&self) -> usize {
+        self.lanes.most()
+    }
+
+    /// How many of them are free.
+    pub fn free_slots(&self) -> usize {
+        self.lanes.free()
+    }
+
     /// The registry as it is now.
     pub fn registry(&self) -> Arc<Registry> {
         self.registry.load_full()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::config::Config;
@@ -16,7 +17,7 @@ use crate::gateway::{self, Gateway};
 use crate::intake::{Intake, Source};
 use crate::nats::Nats;
 use crate::outbound::Outbound;
-use crate::reload::Reload;
+use crate::reload::{Looked, Reload};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
 use crate::watch::Watch;
@@ -31,6 +32,7 @@ pub struct Host {
     dispatcher: Arc<Dispatcher>,
     source: Source,
     gateway: Option<SocketAddr>,
+    looked: watch::Receiver<Looked>,
     shutdown: Shutdown,
 }
 
@@ -81,6 +83,7 @@ impl Host {
         if let Source::Nats(nats) = &source {
             settled(nats).await;
         }
+        let looked = reload.looked();
         shutdown.spawn(intake.follow());
         shutdown.spawn(keep_looking(reload, watch, shutdown.clone()));
         let gateway = match config.gateway.listen {
@@ -100,6 +103,7 @@ impl Host {
             dispatcher,
             source,
             gateway,
+            looked,
             shutdown,
         })
     }
@@ -112,6 +116,11 @@ impl Host {
     /// Who serves what, now.
     pub fn dispatcher(&self) -> &Arc<Dispatcher> {
         &self.dispatcher
+    }
+
+    /// What the last look at the plugins directory came to; changes with each.
+    pub fn looked(&self) -> watch::Receiver<Looked> {
+        self.looked.clone()
     }
 
     /// The embedded bus, if the host runs on it.

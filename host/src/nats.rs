@@ -30,6 +30,9 @@ pub(crate) use pull::Consumer;
 pub use streams::StreamFlaw;
 pub(crate) use subscription::Subscription;
 
+/// Quiets the client's own lines in the log, which repeat ours: a `tracing` directive.
+pub const QUIET_CLIENT: &str = "async_nats=warn";
+
 /// JetStream's header for a compare-and-set on a subject.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
 

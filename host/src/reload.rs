@@ -34,13 +34,24 @@ pub struct Reload {
     /// What was last tried for each plugin, and how it ended.
     tried: BTreeMap<PluginName, Tried>,
     changes: watch::Sender<u64>,
+    looked: watch::Sender<Looked>,
+}
+
+/// What the last look at the directory came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// How many looks there were.
+    pub count: u64,
+    /// Why the newest version of a plugin does not serve.
+    pub refused: BTreeMap<PluginName, String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Tried {
     digest: Digest,
     policy: String,
-    refused: bool,
+    /// Why it does not serve, if it does not.
+    refused: Option<String>,
     /// It was refused for something that may pass by itself: when it is tried again.
     again: Option<Instant>,
 }
@@ -86,12 +97,18 @@ impl Reload {
             outbound,
             tried: BTreeMap::new(),
             changes: watch::Sender::new(0),
+            looked: watch::Sender::default(),
         }
     }
 
     /// Counts swaps: whoever follows the registry looks again when it changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// What each look came to.
+    pub fn looked(&self) -> watch::Receiver<Looked> {
+        self.looked.subscribe()
     }
 
     /// Looks at the directory once, and makes the registry agree with it.
@@ -113,6 +130,14 @@ impl Reload {
         for found in found {
             self.consider(found, left).await;
         }
+        self.looked.send_modify(|looked| {
+            looked.count += 1;
+            looked.refused = self
+                .tried
+                .iter()
+                .filter_map(|(name, tried)| Some((name.clone(), tried.refused.clone()?)))
+                .collect();
+        });
     }
 
     /// Takes out what is gone. Whether anything was.
@@ -141,13 +166,13 @@ impl Reload {
         let tried = Tried {
             digest: found.digest,
             policy: fingerprint,
-            refused: false,
+            refused: None,
             again: None,
         };
         if let Some(last) = self.tried.get(&found.name) {
             let same = last.digest == tried.digest && last.policy == tried.policy;
             let due = last.again.is_some_and(|again| again <= Instant::now());
-            if same && !(last.refused && (try_refused_again || due)) {
+            if same && !(last.refused.is_some() && (try_refused_again || due)) {
                 return;
             }
         }
@@ -157,7 +182,7 @@ impl Reload {
             Ok(policy) => self.load(found, policy).await,
             Err(mistakes) => Err(Refusal::Policy(mistakes)),
         };
-        let refused = result.is_err();
+        let refused = result.as_ref().err().map(ToString::to_string);
         let passes = matches!(&result, Err(Refusal::Denied(denied)) if denied.may_pass());
         let again = passes.then(|| Instant::now() + TRY_AGAIN);
         if let Err(reason) = result {

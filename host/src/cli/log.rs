@@ -4,11 +4,12 @@ use std::io::{IsTerminal, stderr};
 
 use anyhow::anyhow;
 use conche::config::{LogConfig, LogFormat};
+use conche::nats::QUIET_CLIENT;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. Once a process.
 pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level)
+    let filter = EnvFilter::try_new(format!("{QUIET_CLIENT},{}", config.level))
         .map_err(|error| anyhow!("log level `{}` is no filter: {error}", config.level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

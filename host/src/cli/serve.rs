@@ -118,6 +118,9 @@ impl Signals {
 
 /// Who serves what.
 pub(super) fn show_plugins(host: &Host) {
+    for (name, reason) in &host.looked().borrow().refused {
+        println!("{name} refused: {reason}");
+    }
     let registry = host.dispatcher().registry();
     if registry.plugins().next().is_none() {
         println!("no plugin serves yet: drop a .wasm component into the directory");

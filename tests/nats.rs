@@ -1,0 +1,338 @@
+//! What only a real server can show: restarts, permissions, streams that others made, consumers
+//! that grow.
+
+use std::time::Duration;
+
+use conche::host::Host;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use crate::support::server::NatsServer;
+use crate::support::{DEADLINE, On, TestHost, event, guest, resolve};
+
+const GREET: &str = "cyverse.greeter.Greet";
+const ADA: &str = r#"{"name":"Ada"}"#;
+const EVENTS: &str = "conche-events";
+const DEAD: &str = "conche-events-dlq";
+const DO: &str = "org.cyverse.events.probe.Do";
+const DONE: &str = "org.cyverse.events.probe.Done";
+const REPORT: &str = r#"{"report":true,"steps":[]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_server_is_served_again() {
+    let mut host = TestHost::on(On::Nats, &["greeter", "probe"], "").await;
+    host.ask_until(GREET, ADA, |answer| answer.contains("Ada"))
+        .await;
+    let server = host.server.as_mut().unwrap();
+    server.down();
+    server.up();
+    host.ask_until(GREET, ADA, |answer| answer.contains("Ada"))
+        .await;
+    // The test's own client may be a moment behind.
+    let stored = async {
+        let report = event(DO, REPORT);
+        let message = report.to_structured().unwrap();
+        while host.wire.publish(DO, message.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, stored).await.unwrap();
+    host.wire.wait_for(EVENTS, DONE, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_yet_is_waited_for() {
+    let mut server = NatsServer::start();
+    let url = server.url();
+    server.down();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(guest("greeter"), dir.path().join("greeter.wasm")).unwrap();
+    let config = resolve(dir.path(), Some(&url), "[nats]\nreconnect_wait = \"100ms\"");
+    let handle = Handle::current();
+    let starting = tokio::spawn(async move { Host::start(config, &handle).await });
+    server.up();
+    let host = tokio::time::timeout(DEADLINE, starting).await;
+    let host = host.unwrap().unwrap().unwrap();
+    assert!(host.dispatcher().registry().query(GREET).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_of_attempts_is_kept_to() {
+    let mut server = NatsServer::start();
+    let url = server.url();
+    server.down();
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[nats]\nreconnect_wait = \"1ms\"\nmax_reconnects = 3";
+    let config = resolve(dir.path(), Some(&url), config);
+    let error = Host::start(config, &Handle::current()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("in 4 attempts"), "{text}");
+    assert!(text.contains("Connection refused"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_server_is_given_up_after_that_many_attempts() {
+    let config = "[nats]\nreconnect_wait = \"1ms\"\nmax_reconnects = 3";
+    let mut host = TestHost::on(On::Nats, &[], config).await;
+    host.server.as_mut().unwrap().down();
+    let gave_up = tokio::time::timeout(DEADLINE, host.host.gave_up()).await;
+    gave_up.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_jetstream_queries_are_served_and_events_refused() {
+    let server = NatsServer::configured("");
+    let host = TestHost::with_server(Some(server), &["greeter", "auditor"], "").await;
+    let answer = host.ask_json(GREET, ADA).await;
+    assert_eq!(answer.unwrap(), r#"{"greeting":"Hello, Ada!"}"#);
+    let reason = refusal(&host, "auditor");
+    assert!(reason.contains("JetStream is off"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_subscription_stops_nothing_else() {
+    let server = NatsServer::configured(
+        "jetstream { store_dir: \"DIR/js\" }\nauthorization { users = [\n\
+         { user: \"conche\", password: \"p\", permissions: { subscribe: { deny: \"cyverse.greeter.>\" } } }\n\
+         { user: \"test\", password: \"p\" }\n] }\nno_auth_user: test\n",
+    );
+    let config = "[nats.auth]\nuser = \"conche\"\npassword = \"p\"";
+    let host = TestHost::with_server(Some(server), &["greeter", "probe"], config).await;
+    assert_eq!(host.ask(GREET, ADA).await.unwrap_err(), "nobody answers");
+    let echo = host.ask_json("cyverse.probe.Echo", "[1]").await;
+    assert_eq!(echo.unwrap(), "[1]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_others_is_checked_and_not_changed() {
+    let server = NatsServer::start();
+    let client = crate::support::Wire::connect(&server.url()).await;
+    let mine =
+        json!({"name": EVENTS, "subjects": ["org.cyverse.events.users.>"], "storage": "memory"});
+    client.api(&format!("STREAM.CREATE.{EVENTS}"), mine).await;
+    let host = TestHost::with_server(Some(server), &["auditor"], "").await;
+    let reason = refusal(&host, "auditor");
+    let mend = "nats stream edit conche-events --subjects \"org.cyverse.events.users.>,org.cyverse.events.>\"";
+    assert!(reason.contains(mend), "{reason}");
+    let info = client
+        .api(&format!("STREAM.INFO.{EVENTS}"), json!({}))
+        .await;
+    assert_eq!(
+        info["config"]["subjects"],
+        json!(["org.cyverse.events.users.>"])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_stream_is_not_created_unless_allowed() {
+    let config = "[events]\ncreate = false";
+    let host = TestHost::on(On::Nats, &["auditor"], config).await;
+    let reason = refusal(&host, "auditor");
+    assert!(reason.contains("nats stream add conche-events"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_op_that_a_stream_takes_is_refused() {
+    let server = NatsServer::start();
+    let client = crate::support::Wire::connect(&server.url()).await;
+    let stream = json!({"name": "all", "subjects": ["cyverse.>"], "storage": "memory"});
+    client.api("STREAM.CREATE.all", stream).await;
+    let host = TestHost::with_server(Some(server), &["greeter"], "").await;
+    let reason = refusal(&host, "greeter");
+    assert!(reason.contains("which stream `all` takes"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hosts_share_and_one_leaves_without_a_loss() {
+    let host = TestHost::on(On::Nats, &["versioned_v1"], "").await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("versioned.wasm");
+    std::fs::copy(guest("versioned_v2"), &file).unwrap();
+    let url = host.server.as_ref().unwrap().url();
+    let config = resolve(dir.path(), Some(&url), "");
+    let other = Host::start(config, &Handle::current()).await.unwrap();
+    let op = "cyverse.versioned.Get";
+    host.ask_until(op, "{}", |answer| answer.contains("2.0.0"))
+        .await;
+    let leaving = tokio::spawn(other.stop());
+    // Until the one that stays has answered often enough that the other must be gone.
+    let mut in_a_row = 0;
+    while in_a_row < 500 || !leaving.is_finished() {
+        let answer = host.ask_json(op, "{}").await.unwrap();
+        in_a_row = if answer.contains("1.0.0") {
+            in_a_row + 1
+        } else {
+            0
+        };
+    }
+    assert!(leaving.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_added_type_is_for_what_comes_later() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let late = "org.cyverse.events.probe.Late";
+    host.publish(&event(late, REPORT)).await;
+    let policy = format!("[config]\ntypes = \"{late}\"\n");
+    std::fs::write(host.dir.path().join("probe.toml"), policy).unwrap();
+    let grown = async {
+        loop {
+            let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
+            let info = host.wire.api(&what, json!({})).await;
+            if info["config"]["filter_subjects"] == json!([DO, late]) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, grown).await.unwrap();
+    let second = event(late, REPORT);
+    host.publish(&second).await;
+    let done = host.wire.wait_for(EVENTS, DONE, 1).await;
+    let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
+    // The report's subject is the id of what it reports on.
+    assert!(body.contains(&second.id), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_no_longer_listened_to_is_dead_lettered() {
+    let host = TestHost::on(On::Nats, &[], "").await;
+    let late = "org.cyverse.events.probe.Late";
+    let policy = host.dir.path().join("probe.toml");
+    std::fs::write(&policy, format!("[config]\ntypes = \"{late}\"\n")).unwrap();
+    std::fs::copy(guest("probe"), host.dir.path().join("probe.wasm")).unwrap();
+    host.ask_until("cyverse.probe.Echo", "1", |_| true).await;
+    std::fs::write(&policy, "[config]\nother = \"\"\n").unwrap();
+    host.ask_until("cyverse.probe.Context", "{}", |answer| {
+        answer.contains("other")
+    })
+    .await;
+    host.publish(&event(late, REPORT)).await;
+    let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
+    let reason = letters[0].message.headers.get("Conche-Dlq-Reason").unwrap();
+    assert!(reason.starts_with("unlistened: "), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_dead_letter_stream_stops_the_plugin_and_drops_nothing() {
+    let server = NatsServer::start();
+    let client = crate::support::Wire::connect(&server.url()).await;
+    let subjects = [
+        "conche.dlq.conche-events.>",
+        "conche.redrive.conche-events.>",
+    ];
+    let full = json!({"name": DEAD, "subjects": subjects, "storage": "memory", "max_msgs": 1, "discard": "new"});
+    client.api(&format!("STREAM.CREATE.{DEAD}"), full).await;
+    let host = TestHost::with_server(Some(server), &["probe"], "").await;
+    let reject = r#"{"steps":[{"reject":{"code":400,"message":"never"}}]}"#;
+    let (first, second) = (event(DO, reject), event(DO, reject));
+    host.publish(&first).await;
+    host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
+    host.publish(&second).await;
+    let waits = async {
+        loop {
+            let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
+            let info = host.wire.api(&what, json!({})).await;
+            if info["num_ack_pending"] == 1 && info["delivered"]["stream_seq"] == 2 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waits).await.unwrap();
+    client.api(&format!("STREAM.PURGE.{DEAD}"), json!({})).await;
+    let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
+    assert!(
+        letters[0].subject.ends_with(".2"),
+        "{:?}",
+        letters[0].subject
+    );
+    host.publish(&event(DO, REPORT)).await;
+    host.wire.wait_for(EVENTS, DONE, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_handler_is_not_delivered_twice() {
+    let host = TestHost::on(On::Nats, &["probe"], "[events]\nack_wait = \"1s\"").await;
+    let script = r#"{"report":true,"steps":[{"sleep":{"ms":2500}}]}"#;
+    host.publish(&event(DO, script)).await;
+    let done = host.wire.wait_for(EVENTS, DONE, 1).await;
+    let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
+    assert!(body.contains(r#""calls":1"#), "{body}");
+    let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
+    let info = host.wire.api(&what, json!({})).await;
+    assert_eq!(info["num_redelivered"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_consumer_is_made_anew() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let what = format!("CONSUMER.DELETE.{EVENTS}.conche-probe");
+    host.wire.api(&what, json!({})).await;
+    let made = async {
+        loop {
+            let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
+            let info = host.wire.api(&what, json!({})).await;
+            if info["num_waiting"].as_u64().unwrap_or(0) > 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, made).await.unwrap();
+    host.publish(&event(DO, REPORT)).await;
+    host.wire.wait_for(EVENTS, DONE, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_types_may_share_one_subject() {
+    let config = "[compat]\nevent_subject = \"org.cyverse.events.all\"";
+    let host = TestHost::on(On::Nats, &["probe", "auditor"], config).await;
+    let script = event(DO, r#"{"report":true,"steps":[]}"#);
+    let message = script.to_structured().unwrap();
+    let all = "org.cyverse.events.all";
+    host.wire.publish(all, message).await.unwrap();
+    let both = host.wire.wait_for(EVENTS, all, 2).await;
+    let body = String::from_utf8_lossy(&both[1].message.body).into_owned();
+    assert!(body.contains(DONE), "{body}");
+    assert!(host.wire.messages(DEAD, "conche.dlq.>").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_under_way_is_answered_when_the_host_ends() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let TestHost {
+        host,
+        wire,
+        server,
+        dir,
+    } = host;
+    let sleep = event("cyverse.probe.Sleep", r#"{"ms":700}"#);
+    let message = sleep.to_structured().unwrap();
+    let asked = wire.request("cyverse.probe.Sleep", message, DEADLINE);
+    let stop = async {
+        // Until the query is with the guest.
+        let until = async {
+            while host.dispatcher().free_slots() == host.dispatcher().slots() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, until).await.unwrap();
+        host.stop().await
+    };
+    let (answer, drained) = tokio::join!(asked, stop);
+    let body = String::from_utf8_lossy(&answer.unwrap().body).into_owned();
+    assert!(body.contains("slept_ms"), "{body}");
+    assert!(drained);
+    drop((server, dir));
+}
+
+fn refusal(host: &TestHost, plugin: &str) -> String {
+    let looked = host.host.looked();
+    let looked = looked.borrow();
+    let found = looked
+        .refused
+        .iter()
+        .find(|(name, _)| name.as_str() == plugin);
+    found.map(|(_, reason)| reason.clone()).unwrap_or_default()
+}
