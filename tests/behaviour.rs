@@ -106,8 +106,7 @@ async fn silent_hosts_answer_no_faults(on: On) {
 
 async fn a_default_takes_what_nobody_else_does_and_never_says_that_it_failed(on: On) {
     let host = TestHost::on(on, &["greeter"], "").await;
-    let policy =
-        "[grants]\nany-query = true\n[config]\nany-query = \"true\"\n[limits]\nmemory = \"1792KiB\"\n";
+    let policy = "[grants]\nany-query = true\n[config]\nany-query = \"true\"\n[limits]\nmemory = \"1792KiB\"\n";
     std::fs::write(host.dir.path().join("probe.toml"), policy).unwrap();
     std::fs::copy(guest("probe"), host.dir.path().join("probe.wasm")).unwrap();
     host.ask_until("cyverse.whatever.Get", r#"{"a":1}"#, |answer| {

@@ -1,8 +1,6 @@
 //! What only a real server can show: restarts, permissions, streams that others made, consumers
 //! that grow.
 
-use std::time::Duration;
-
 use conche::host::Host;
 use serde_json::json;
 use tokio::runtime::Handle;

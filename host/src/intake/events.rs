@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -100,18 +100,25 @@ impl Events {
     ) {
         let mut leaving = false;
         let mut room = room_of(&serving);
+        let mut not_before = Instant::now();
         let mut retry = RETRY_FIRST;
         loop {
             // Gone: what is under way is for the version that was.
             let plugin = self.current().unwrap_or_else(|| serving.clone());
-            if !leaving && !Arc::ptr_eq(&serving, &plugin) {
+            let is_new = !leaving && !Arc::ptr_eq(&serving, &plugin);
+            if is_new && Instant::now() >= not_before {
                 room = room_of(&plugin);
-                match (self.open(&plugin).await, &mut consumer) {
+                let opened = self.open(&plugin).await;
+                if opened.is_some() {
+                    serving = plugin.clone();
+                } else {
+                    not_before = Instant::now() + RETRY_LONGEST;
+                }
+                match (opened, &mut consumer) {
                     (Some(newer), Some(open)) => open.adopt(newer),
                     (Some(newer), none) => *none = Some(newer),
                     (None, _) => {}
                 }
-                serving = plugin.clone();
             }
             let Some(open) = &mut consumer else {
                 tokio::select! {
@@ -196,7 +203,7 @@ impl Events {
         let end = {
             let mut work = std::pin::pin!(self.decide(&delivery, plugin));
             let every = self.config.events.ack_wait / 2;
-            let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+            let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {

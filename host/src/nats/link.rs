@@ -151,7 +151,7 @@ impl Link {
         let newer = |state: &LinkState| state.ready && state.generation > generation;
         // An error: the supervisor ended with the host, and there will be no newer one.
         if self.state.clone().wait_for(newer).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
