@@ -22,6 +22,8 @@ pub mod host;
 #[cfg(feature = "host")]
 pub mod intake;
 #[cfg(feature = "host")]
+pub mod metrics;
+#[cfg(feature = "host")]
 pub mod nats;
 #[cfg(feature = "host")]
 pub mod outbound;
