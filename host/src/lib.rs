@@ -18,6 +18,8 @@ pub mod embedded;
 #[cfg(feature = "host")]
 pub mod gateway;
 #[cfg(feature = "host")]
+pub mod health;
+#[cfg(feature = "host")]
 pub mod host;
 #[cfg(feature = "host")]
 pub mod intake;

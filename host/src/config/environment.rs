@@ -76,6 +76,7 @@ pub(super) fn overlay(
     over(&mut raw.events.publish_timeout, wait);
     over(&mut raw.plugins.dir, e.text("CONCHE_PLUGINS"));
     over(&mut raw.plugins.policies, e.text("CONCHE_POLICIES"));
+    over(&mut raw.health, e.text("CONCHE_HEALTH_LISTEN"));
     over(&mut raw.log.level, e.text("CONCHE_LOG"));
     if let Some(token) = e.text("CONCHE_GATEWAY_TOKEN") {
         // What the environment holds is the token itself, whatever characters it has.

@@ -153,12 +153,14 @@ fn own_variables() {
         ("CONCHE_PLUGINS", "wasm"),
         ("CONCHE_POLICIES", "/etc/policies"),
         ("CONCHE_LOG", "debug"),
+        ("CONCHE_HEALTH_LISTEN", "0.0.0.0:8081"),
         ("CONCHE_GATEWAY_TOKEN", "a${env:b}"),
         ("XDG_CACHE_HOME", "/var/cache"),
     ]);
     assert_eq!(config.plugins.dir, Path::new("/srv/wasm"));
     assert_eq!(config.plugins.policies, Path::new("/etc/policies"));
     assert_eq!(config.log.level, "debug");
+    assert_eq!(config.health.listen, Some(([0, 0, 0, 0], 8081).into()));
     assert_eq!(
         config.gateway.token.as_ref().map(Secret::expose),
         Some("a${env:b}"),
