@@ -3,6 +3,7 @@
 mod call;
 mod config;
 mod dev;
+mod health;
 mod inspect;
 mod log;
 mod options;
@@ -41,6 +42,7 @@ enum Command {
     Call(call::Call),
     Inspect(inspect::Inspect),
     Config(config::ShowConfig),
+    Health(health::Health),
 }
 
 impl Cli {
@@ -52,6 +54,7 @@ impl Cli {
             Command::Call(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Config(command) => command.run(),
+            Command::Health(command) => command.run(),
         };
         match result {
             Ok(code) => code,
