@@ -8,4 +8,5 @@
 mod behaviour;
 mod embedded;
 mod nats;
+mod sandbox;
 mod support;

@@ -148,6 +148,7 @@ pub(crate) fn resolve(dir: &Path, url: Option<&str>, more: &str) -> Config {
         config: Some(file),
         plugins: Some(dir.to_owned()),
         nats_url: url.map(str::to_owned),
+        cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")),
         listen: Some("127.0.0.1:0".into()),
         ..Flags::default()
     };

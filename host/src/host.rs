@@ -205,6 +205,7 @@ pub fn sandbox(config: &Config) -> anyhow::Result<Sandbox> {
         instances: config.calls.slots.saturating_mul(INSTANCES_PER_SLOT),
         memory_bytes: config.calls.max_memory_bytes,
         table_elements: config.calls.max_table_elements,
+        cache: Some(config.cache.clone()),
     };
     Sandbox::new(&settings).map_err(|error| anyhow::anyhow!("cannot start wasmtime: {error:#}"))
 }

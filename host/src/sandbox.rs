@@ -1,10 +1,12 @@
 //! The sandbox: the engine, the linker, and bytes made into a [`Compiled`] component whose
 //! instances serve calls. The only place that knows wasmtime. It must not know NATS, the registry,
-//! or files.
+//! or files, save its cache.
 
 mod bindings;
+mod cache;
 mod capabilities;
 mod clock;
+mod component;
 mod convert;
 mod effects;
 mod failure;
@@ -18,27 +20,26 @@ mod state;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use thiserror::Error;
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use tracing::warn;
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::config::CacheConfig;
 use crate::envelope::{CloudEvent, Fault};
 use crate::outbound::Outbound;
 use crate::policy::{PluginName, Policy};
-use bindings::exports::conche::handler::{event_handler, lifecycle, query_handler};
+use cache::Cache;
 use clock::Ticker;
 use state::State;
 
+pub use component::{COMPONENT_BYTES_MAX, Code, Compiled, LoadError};
 pub use effects::Emitted;
 pub use failure::Failure;
 pub(crate) use instance::Instance;
 pub use registrations::Registrations;
-
-/// The largest component that is compiled, in bytes. Python's are 19 MB, StarlingMonkey's 12.
-pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 
 /// Core instances that one component may have: Python with everything has more than 20.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 60;
@@ -64,31 +65,16 @@ pub struct SandboxSettings {
     pub memory_bytes: usize,
     /// The largest table of any guest.
     pub table_elements: usize,
+    /// Where compiled code is kept; without, each start compiles.
+    pub cache: Option<CacheConfig>,
 }
 
 /// Compiles components and runs them. One a process.
 pub struct Sandbox {
     engine: Engine,
     linker: Linker<State>,
+    cache: Option<Cache>,
     _ticker: Ticker,
-}
-
-/// A component that is compiled and linked.
-pub struct Compiled {
-    pre: InstancePre<State>,
-    lifecycle: lifecycle::GuestIndices,
-    query: Option<query_handler::GuestIndices>,
-    event: Option<event_handler::GuestIndices>,
-    /// Of the component's bytes.
-    pub digest: Digest,
-    /// Size of the component, in bytes.
-    pub size: usize,
-    /// How long compiling, or loading, took.
-    pub compile_time: Duration,
-    /// Names of what it imports, as in its WIT world.
-    pub imports: Vec<String>,
-    /// Names of what it exports.
-    pub exports: Vec<String>,
 }
 
 /// The plugin version that an instance belongs to, as far as its capabilities need it.
@@ -163,42 +149,8 @@ pub enum Verdict {
     Reject(Fault),
 }
 
-/// Why bytes are no plugin.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// An empty or cut-off copy, perhaps still being written.
-    #[error("is empty: was it still being written? write to another name and rename it")]
-    Empty,
-    /// Above [`COMPONENT_BYTES_MAX`].
-    #[error("has {size} bytes, more than the {COMPONENT_BYTES_MAX} that a component may have")]
-    TooLarge {
-        /// Its size, in bytes.
-        size: usize,
-    },
-    /// Machine code is never loaded from a plugins directory.
-    #[error("is compiled machine code (.cwasm), which is never loaded: drop the .wasm component")]
-    Precompiled,
-    /// A module where a component is needed.
-    #[error(
-        "is a core module, not a component: build for wasm32-wasip2, or run wasm-tools component new"
-    )]
-    CoreModule,
-    /// Neither.
-    #[error("is no WebAssembly component: {reason}")]
-    Broken {
-        /// wasmtime's text.
-        reason: String,
-    },
-    /// A component of another world.
-    #[error("is a component of another world: {reason}")]
-    WrongWorld {
-        /// What is missing or unknown.
-        reason: String,
-    },
-}
-
 impl Sandbox {
-    /// An engine with its pool and its ticker.
+    /// An engine with its pool and its ticker. A cache that cannot be used is a line in the log.
     ///
     /// # Errors
     /// What wasmtime refuses, such as an address space too small for the pool.
@@ -209,46 +161,16 @@ impl Sandbox {
         bindings::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
         let ticker = Ticker::start(&engine)
             .map_err(|error| wasmtime::format_err!("cannot start the epoch thread: {error}"))?;
+        let cache = settings.cache.as_ref().and_then(|config| {
+            Cache::open(config)
+                .inspect_err(|error| warn!(%error, "cannot keep compiled code: plugins compile at each start (dir in [cache] says where)"))
+                .ok()
+        });
         Ok(Sandbox {
             engine,
             linker,
+            cache,
             _ticker: ticker,
-        })
-    }
-
-    /// Compiles a component and links it. Takes 0.05 s for a Rust guest and up to 10 s for
-    /// Python: never on a thread that serves.
-    ///
-    /// # Errors
-    /// [`LoadError`]
-    pub fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
-        let began = Instant::now();
-        check_bytes(bytes)?;
-        let component =
-            Component::from_binary(&self.engine, bytes).map_err(|error| LoadError::Broken {
-                reason: format!("{error:#}"),
-            })?;
-        let kind = component.component_type();
-        let imports = kind.imports(&self.engine).map(|(name, _)| name.to_owned());
-        let imports: Vec<_> = imports.collect();
-        let exports = kind.exports(&self.engine).map(|(name, _)| name.to_owned());
-        let exports: Vec<_> = exports.collect();
-        let wrong = |error: wasmtime::Error| LoadError::WrongWorld {
-            reason: format!("{error:#}"),
-        };
-        let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
-        let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(wrong)?;
-        component.initialize_copy_on_write_image().map_err(wrong)?;
-        Ok(Compiled {
-            lifecycle,
-            query: query_handler::GuestIndices::new(&pre).ok(),
-            event: event_handler::GuestIndices::new(&pre).ok(),
-            pre,
-            digest: Digest::of(bytes),
-            size: bytes.len(),
-            compile_time: began.elapsed(),
-            imports,
-            exports,
         })
     }
 
@@ -261,14 +183,6 @@ impl Sandbox {
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Compiled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compiled")
-            .field("digest", &self.digest)
-            .finish_non_exhaustive()
     }
 }
 
@@ -320,21 +234,4 @@ fn engine_config(settings: &SandboxSettings) -> Config {
         // Many reloads: registering unwind tables with the system gets slower with each.
         .native_unwind_info(false);
     config
-}
-
-fn check_bytes(bytes: &[u8]) -> Result<(), LoadError> {
-    if bytes.is_empty() {
-        return Err(LoadError::Empty);
-    }
-    if bytes.len() > COMPONENT_BYTES_MAX {
-        return Err(LoadError::TooLarge { size: bytes.len() });
-    }
-    if Engine::detect_precompiled(bytes).is_some() {
-        return Err(LoadError::Precompiled);
-    }
-    // The preamble: magic, version, and layer (0 a module, 1 a component).
-    if bytes.starts_with(b"\0asm\x01\0\0\0") {
-        return Err(LoadError::CoreModule);
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use conche::config::{Config, Flags, Mode};
 use conche::plugin::Plugin;
+use conche::sandbox::Code;
 
 use super::{EXIT_REFUSED, serve, single};
 
@@ -44,7 +45,11 @@ fn print(plugin: &Plugin) {
     println!("plugin    {}", plugin.name());
     println!("digest    {}", plugin.digest());
     println!("size      {} bytes", component.size);
-    println!("compiled  in {:?}", component.compile_time);
+    let took = component.compile_time;
+    match component.code {
+        Code::Compiled => println!("compiled  in {took:?}"),
+        Code::Cached => println!("loaded    in {took:?}, compiled before"),
+    }
     println!("imports   (the most that it may ask for)");
     for name in &component.imports {
         println!("  {name}");
@@ -88,6 +93,7 @@ fn json(plugin: &Plugin) -> serde_json::Value {
         "digest": plugin.digest().to_string(),
         "size_bytes": component.size,
         "compile_us": u64::try_from(component.compile_time.as_micros()).unwrap_or(u64::MAX),
+        "cached": component.code == Code::Cached,
         "imports": component.imports,
         "exports": component.exports,
         "queries": pairs(&registrations.queries, "op"),
