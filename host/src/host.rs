@@ -17,7 +17,7 @@ use crate::gateway::{self, Gateway};
 use crate::intake::{Intake, Source};
 use crate::nats::Nats;
 use crate::outbound::Outbound;
-use crate::reload::{Looked, Reload};
+use crate::reload::{Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
 use crate::watch::Watch;
@@ -32,7 +32,7 @@ pub struct Host {
     dispatcher: Arc<Dispatcher>,
     source: Source,
     gateway: Option<SocketAddr>,
-    looked: watch::Receiver<Looked>,
+    report: watch::Receiver<Report>,
     shutdown: Shutdown,
 }
 
@@ -83,7 +83,7 @@ impl Host {
         if let Source::Nats(nats) = &source {
             settled(nats).await;
         }
-        let looked = reload.looked();
+        let report = reload.report();
         shutdown.spawn(intake.follow());
         shutdown.spawn(keep_looking(reload, watch, shutdown.clone()));
         let gateway = match config.gateway.listen {
@@ -103,7 +103,7 @@ impl Host {
             dispatcher,
             source,
             gateway,
-            looked,
+            report,
             shutdown,
         })
     }
@@ -118,9 +118,9 @@ impl Host {
         &self.dispatcher
     }
 
-    /// What the last look at the plugins directory came to; changes with each.
-    pub fn looked(&self) -> watch::Receiver<Looked> {
-        self.looked.clone()
+    /// What lies in the plugins directory: refused versions, files passed over, looks.
+    pub fn report(&self) -> watch::Receiver<Report> {
+        self.report.clone()
     }
 
     /// The embedded bus, if the host runs on it.

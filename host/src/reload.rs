@@ -3,6 +3,7 @@
 
 mod checks;
 mod files;
+mod report;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,9 +21,10 @@ use crate::policy::{PluginName, Policy};
 use crate::registry::{Conflict, Registry};
 use crate::sandbox::{Digest, LoadError, Sandbox, Tenant};
 use crate::settings::Mistakes;
-use files::Found;
+use files::{Files, Found};
 
 pub use checks::Denied;
+pub use report::{Report, Standing};
 
 /// Keeps the registry equal to the plugins directory.
 #[derive(Debug)]
@@ -31,27 +33,18 @@ pub struct Reload {
     sandbox: Arc<Sandbox>,
     dispatcher: Arc<Dispatcher>,
     outbound: Outbound,
+    files: Files,
     /// What was last tried for each plugin, and how it ended.
     tried: BTreeMap<PluginName, Tried>,
     changes: watch::Sender<u64>,
-    looked: watch::Sender<Looked>,
-}
-
-/// What the last look at the directory came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Looked {
-    /// How many looks there were.
-    pub count: u64,
-    /// Why the newest version of a plugin does not serve.
-    pub refused: BTreeMap<PluginName, String>,
+    report: watch::Sender<Report>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Tried {
-    digest: Digest,
+    digest: Result<Digest, String>,
     policy: String,
-    /// Why it does not serve, if it does not.
-    refused: Option<String>,
+    refusal: Option<String>,
     /// It was refused for something that may pass by itself: when it is tried again.
     again: Option<Instant>,
 }
@@ -62,6 +55,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(15);
 /// Why a version does not serve.
 #[derive(Debug, Error)]
 pub enum Refusal {
+    /// The file or its policy.
+    #[error("{0}")]
+    Unreadable(String),
     /// Its bytes.
     #[error("{0}")]
     Load(#[from] LoadError),
@@ -95,9 +91,10 @@ impl Reload {
             sandbox,
             dispatcher,
             outbound,
+            files: Files::default(),
             tried: BTreeMap::new(),
             changes: watch::Sender::new(0),
-            looked: watch::Sender::default(),
+            report: watch::Sender::default(),
         }
     }
 
@@ -106,37 +103,48 @@ impl Reload {
         self.changes.subscribe()
     }
 
-    /// What each look came to.
-    pub fn looked(&self) -> watch::Receiver<Looked> {
-        self.looked.subscribe()
+    /// What the last look found.
+    pub fn report(&self) -> watch::Receiver<Report> {
+        self.report.subscribe()
     }
 
     /// Looks at the directory once, and makes the registry agree with it.
     pub async fn look(&mut self) {
         let config = self.config.clone();
-        let found = tokio::task::spawn_blocking(move || files::find(&config.plugins)).await;
-        let found = match found {
-            Ok(Ok(found)) => found,
-            Ok(Err(error)) => {
-                warn!(directory = %self.config.plugins.dir.display(), %error, "cannot read the plugins directory: what serves goes on");
-                return;
+        let mut files = std::mem::take(&mut self.files);
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = files.look(&config.plugins);
+            (files, found)
+        });
+        match looked.await {
+            Ok((files, found)) => {
+                self.files = files;
+                if let Some(found) = found {
+                    let left = self.retire_missing(&found);
+                    for found in found {
+                        self.consider(found, left).await;
+                    }
+                }
             }
-            Err(error) => {
-                warn!(%error, "reading the plugins directory failed");
-                return;
-            }
-        };
-        let left = self.retire_missing(&found);
-        for found in found {
-            self.consider(found, left).await;
+            Err(error) => warn!(%error, "reading the plugins directory failed"),
         }
-        self.looked.send_modify(|looked| {
-            looked.count += 1;
-            looked.refused = self
-                .tried
-                .iter()
-                .filter_map(|(name, tried)| Some((name.clone(), tried.refused.clone()?)))
-                .collect();
+        self.publish_report();
+    }
+
+    fn publish_report(&self) {
+        let standing = |tried: &Tried| Standing {
+            digest: tried.digest.as_ref().ok().copied(),
+            refusal: tried.refusal.clone(),
+        };
+        let tried = self.tried.iter();
+        let plugins = tried.map(|(name, tried)| (name.clone(), standing(tried)));
+        self.report.send_modify(|report| {
+            *report = Report {
+                looks: report.looks + 1,
+                plugins: plugins.collect(),
+                passed_over: self.files.passed_over.clone(),
+                unreadable: self.files.unreadable.clone(),
+            };
         });
     }
 
@@ -159,59 +167,52 @@ impl Reload {
 
     /// Loads one file's version unless it was tried already.
     async fn consider(&mut self, found: Found, try_refused_again: bool) {
-        let (policy, fingerprint) = match files::policy(&self.config.plugins, &found) {
-            Ok(policy) => (Ok(policy.clone()), policy.digest),
-            Err(mistakes) => (Err(mistakes), found.policy_text.clone().unwrap_or_default()),
-        };
-        let tried = Tried {
-            digest: found.digest,
-            policy: fingerprint,
-            refused: None,
+        let policy = found.policy(&self.config.plugins);
+        let mut tried = Tried {
+            digest: found.digest.clone(),
+            policy: match &policy {
+                Ok(policy) => policy.digest.clone(),
+                Err(refusal) => refusal.to_string(),
+            },
+            refusal: None,
             again: None,
         };
         if let Some(last) = self.tried.get(&found.name) {
             let same = last.digest == tried.digest && last.policy == tried.policy;
             let due = last.again.is_some_and(|again| again <= Instant::now());
-            if same && !(last.refused.is_some() && (try_refused_again || due)) {
+            if same && !(last.refusal.is_some() && (try_refused_again || due)) {
                 return;
             }
         }
         let name = found.name.clone();
-        let digest = found.digest;
         let result = match policy {
             Ok(policy) => self.load(found, policy).await,
-            Err(mistakes) => Err(Refusal::Policy(mistakes)),
+            Err(refusal) => Err(refusal),
         };
-        let refused = result.as_ref().err().map(ToString::to_string);
-        let passes = matches!(&result, Err(Refusal::Denied(denied)) if denied.may_pass());
-        let again = passes.then(|| Instant::now() + TRY_AGAIN);
         if let Err(reason) = result {
             let serving = self.dispatcher.registry().plugin(&name).is_some();
             warn!(
-                plugin = %name, digest = digest.short(), old_version_serves = serving, %reason,
+                plugin = %name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = serving, %reason,
                 "plugin refused"
             );
+            let may_pass = matches!(&reason, Refusal::Denied(denied) if denied.may_pass());
+            tried.again = may_pass.then(|| Instant::now() + TRY_AGAIN);
+            tried.refusal = Some(reason.to_string());
         }
-        self.tried.insert(
-            name,
-            Tried {
-                refused,
-                again,
-                ..tried
-            },
-        );
+        self.tried.insert(name, tried);
     }
 
     async fn load(&self, found: Found, policy: Policy) -> Result<(), Refusal> {
         let sandbox = self.sandbox.clone();
-        let bytes = found.bytes;
-        let compiled = tokio::task::spawn_blocking(move || sandbox.compile(&bytes))
+        let name = found.name.clone();
+        let compile = move || Ok::<_, Refusal>(sandbox.compile(&found.bytes()?)?);
+        let compiled = tokio::task::spawn_blocking(compile)
             .await
             .map_err(|error| Refusal::Internal(format!("compiling failed: {error}")))??;
         let tenant = Tenant {
-            source: self.config.source_of(&found.name),
-            name: found.name,
-            digest: found.digest,
+            source: self.config.source_of(&name),
+            name,
+            digest: compiled.digest,
             policy,
             transaction_attribute: self.config.compat.transaction_attribute.clone(),
             outbound: self.outbound.clone(),

@@ -118,8 +118,10 @@ impl Signals {
 
 /// Who serves what.
 pub(super) fn show_plugins(host: &Host) {
-    for (name, reason) in &host.looked().borrow().refused {
-        println!("{name} refused: {reason}");
+    for (name, standing) in &host.report().borrow().plugins {
+        if let Some(refusal) = &standing.refusal {
+            println!("{name} refused: {refusal}");
+        }
     }
     let registry = host.dispatcher().registry();
     if registry.plugins().next().is_none() {

@@ -1,81 +1,249 @@
-//! What lies in the plugins and policies directories. The order is that in which claims count:
-//! the older file first, then the name.
+//! What lies in the plugins and policies directories, in the order in which claims count: the
+//! older file first, then the name. A file is read again only when it changed, and complained of
+//! once. Must not know what a component is.
 
-use std::io;
-use std::path::Path;
-use std::time::SystemTime;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use tracing::warn;
+use tracing::{info, warn};
 
+use super::Refusal;
 use crate::config::PluginsConfig;
 use crate::policy::{PluginName, Policy, PolicyFile};
 use crate::sandbox::{COMPONENT_BYTES_MAX, Digest};
-use crate::settings::Mistakes;
 
-/// One `.wasm` file, read whole.
+/// The largest policy that is read, in bytes: a slip should not fill the memory.
+const POLICY_BYTES_MAX: usize = 1 << 20;
+
+/// A file that changed less long ago is read again: two writes may fall into one tick of the file
+/// system's clock, and the second would go unseen.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// Looks at the directories, and remembers what it saw.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    digests: HashMap<PathBuf, (Stamp, Digest)>,
+    /// Files that look like plugins and are none, and why.
+    pub(super) passed_over: BTreeMap<PathBuf, String>,
+    /// Why the directory could not be read at the last look.
+    pub(super) unreadable: Option<String>,
+}
+
+/// One `.wasm` file, and the policy beside it.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) name: PluginName,
-    pub(super) bytes: Vec<u8>,
-    pub(super) digest: Digest,
-    pub(super) policy_path: String,
-    pub(super) policy_text: Option<String>,
+    path: PathBuf,
+    /// Of its bytes, or why there are none.
+    pub(super) digest: Result<Digest, String>,
+    policy_path: PathBuf,
+    /// Its text, if there is one, or why it cannot be read.
+    policy: Result<Option<String>, String>,
     modified: SystemTime,
 }
 
-/// Reads all plugins. One that cannot be read is named in the log and passed over.
-pub(super) fn find(config: &PluginsConfig) -> io::Result<Vec<Found>> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(&config.dir)? {
-        let path = entry?.path();
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("wasm") => {}
-            Some("cwasm") => {
-                warn!(file = %path.display(), "compiled machine code is never loaded: drop the .wasm component");
-                continue;
+/// Changes whenever the bytes do, a replaced file included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Files {
+    /// All plugins there are. `None`: the directory cannot be read, so nobody can say.
+    pub(super) fn look(&mut self, config: &PluginsConfig) -> Option<Vec<Found>> {
+        let entries = std::fs::read_dir(&config.dir);
+        let listed = entries.and_then(|entries| {
+            let path = |entry: io::Result<std::fs::DirEntry>| Ok(entry?.path());
+            entries.map(path).collect::<io::Result<Vec<_>>>()
+        });
+        let directory = config.dir.display();
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                let reason = Some(error.to_string());
+                if self.unreadable != reason {
+                    warn!(%directory, %error, "cannot read the plugins directory: what serves goes on");
+                    self.unreadable = reason;
+                }
+                return None;
             }
-            _ => continue,
+        };
+        if self.unreadable.take().is_some() {
+            info!(%directory, "the plugins directory can be read again");
         }
-        match read(&path, config) {
-            Ok(found) => all.push(found),
-            Err(reason) => warn!(file = %path.display(), %reason, "plugin file passed over"),
+        let mut passed_over = BTreeMap::new();
+        if !config.policies.is_dir() {
+            let reason = "is no directory: every plugin has the default policy";
+            passed_over.insert(config.policies.clone(), reason.to_owned());
         }
+        let mut all = Vec::new();
+        for path in listed {
+            match plugin_name(&path) {
+                None => {}
+                Some(Err(reason)) => drop(passed_over.insert(path, reason)),
+                Some(Ok(name)) => all.extend(self.find(name, path, config)),
+            }
+        }
+        for (file, reason) in &passed_over {
+            if self.passed_over.get(file) != Some(reason) {
+                warn!(file = %file.display(), reason, "passed over");
+            }
+        }
+        self.passed_over = passed_over;
+        self.digests
+            .retain(|path, _| all.iter().any(|found| found.path == *path));
+        all.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
+        Some(all)
     }
-    all.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
-    Ok(all)
+
+    /// The plugin at a path; `None` if it was removed since the directory was listed.
+    fn find(&mut self, name: PluginName, path: PathBuf, config: &PluginsConfig) -> Option<Found> {
+        let metadata = match metadata(&path) {
+            Ok(metadata) => Ok(metadata?),
+            Err(reason) => Err(reason),
+        };
+        let modified = metadata.as_ref().ok().and_then(|it| it.modified().ok());
+        let digest = metadata.and_then(|metadata| self.digest(&path, &metadata));
+        let policy_path = config.policies.join(format!("{name}.toml"));
+        Some(Found {
+            name,
+            digest,
+            policy: policy_text(&policy_path),
+            policy_path,
+            modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
+            path,
+        })
+    }
+
+    fn digest(&mut self, path: &Path, metadata: &Metadata) -> Result<Digest, String> {
+        let stamp = Stamp::of(metadata);
+        match self.digests.get(path) {
+            Some((known, digest)) if *known == stamp => return Ok(*digest),
+            _ => {}
+        }
+        let began = SystemTime::now();
+        let digest = Digest::of(&read(path, metadata, COMPONENT_BYTES_MAX)?);
+        if stamp.is_settled(began) {
+            self.digests.insert(path.to_owned(), (stamp, digest));
+        }
+        Ok(digest)
+    }
 }
 
-fn read(path: &Path, config: &PluginsConfig) -> Result<Found, String> {
-    let name = PluginName::of_file(path).map_err(|error| error.to_string())?;
-    let metadata = path.metadata().map_err(|error| error.to_string())?;
-    if metadata.len() > COMPONENT_BYTES_MAX as u64 {
-        return Err(format!(
-            "has {} bytes, more than the {COMPONENT_BYTES_MAX} that a component may have",
-            metadata.len()
-        ));
+impl Found {
+    /// The component's bytes.
+    ///
+    /// # Errors
+    /// They cannot be read, or are no longer those of the digest: the next look sees to that.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, Refusal> {
+        let digest = self.digest.clone().map_err(Refusal::Unreadable)?;
+        let bytes = metadata(&self.path)
+            .and_then(|there| there.ok_or_else(|| "is gone".to_owned()))
+            .and_then(|there| read(&self.path, &there, COMPONENT_BYTES_MAX))
+            .map_err(Refusal::Unreadable)?;
+        if Digest::of(&bytes) != digest {
+            return Err(Refusal::Unreadable("changes while it is read".to_owned()));
+        }
+        Ok(bytes)
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let policy_path = config.policies.join(format!("{name}.toml"));
-    let policy_text = match std::fs::read_to_string(&policy_path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(format!("{}: {error}", policy_path.display())),
-    };
-    Ok(Found {
-        name,
-        digest: Digest::of(&bytes),
-        bytes,
-        policy_path: policy_path.display().to_string(),
-        policy_text,
-        modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
-    })
+
+    /// Its policy, references to the environment and files resolved.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has mistakes.
+    pub(super) fn policy(&self, config: &PluginsConfig) -> Result<Policy, Refusal> {
+        let path = self.policy_path.display().to_string();
+        let text = self.policy.as_ref().map_err(|reason| {
+            Refusal::Unreadable(format!("its policy {path} cannot be read: {reason}"))
+        })?;
+        let file = PolicyFile {
+            path: &path,
+            text: text.as_deref(),
+        };
+        let resolved = config.rules.resolve(file, crate::config::lookups());
+        resolved.map_err(Refusal::Policy)
+    }
 }
 
-/// The policy of one plugin, references to the environment and files resolved.
-pub(super) fn policy(config: &PluginsConfig, found: &Found) -> Result<Policy, Mistakes> {
-    let file = PolicyFile {
-        path: &found.policy_path,
-        text: found.policy_text.as_deref(),
-    };
-    config.rules.resolve(file, crate::config::lookups())
+impl Stamp {
+    fn of(metadata: &Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH);
+        let changed = Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0));
+        now.is_ok_and(|now| now >= changed + SETTLED_AFTER)
+    }
 }
+
+/// The plugin that a path names, or why it names none; `None` for files of other kinds.
+fn plugin_name(path: &Path) -> Option<Result<PluginName, String>> {
+    // Editors and copying tools begin their temporary files with a dot.
+    if path.file_name()?.as_encoded_bytes().starts_with(b".") {
+        return None;
+    }
+    match path.extension()?.to_str()? {
+        "wasm" => Some(PluginName::of_file(path).map_err(|error| error.to_string())),
+        "cwasm" => Some(Err(
+            "is compiled machine code, which is never loaded: drop the .wasm component".to_owned(),
+        )),
+        _ => None,
+    }
+}
+
+/// What a path leads to; `None` if there is nothing at the path itself.
+fn metadata(path: &Path) -> Result<Option<Metadata>, String> {
+    match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.symlink_metadata() {
+            Ok(_) => Err("is a link to nothing".to_owned()),
+            Err(_) => Ok(None),
+        },
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A regular file's bytes: whoever opens a pipe may wait for ever.
+fn read(path: &Path, metadata: &Metadata, max: usize) -> Result<Vec<u8>, String> {
+    if !metadata.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    let size = metadata.len();
+    if size > max as u64 {
+        return Err(format!("has {size} bytes, more than the {max} it may have"));
+    }
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // It may grow while it is read.
+    let limited = file.take(max as u64 + 1).read_to_end(&mut bytes);
+    limited.map_err(|error| error.to_string())?;
+    if bytes.len() > max {
+        return Err(format!("has more than the {max} bytes it may have"));
+    }
+    Ok(bytes)
+}
+
+fn policy_text(path: &Path) -> Result<Option<String>, String> {
+    let Some(metadata) = metadata(path)? else {
+        return Ok(None);
+    };
+    let bytes = read(path, &metadata, POLICY_BYTES_MAX)?;
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| "is no UTF-8 text".to_owned())
+}
+
+#[cfg(test)]
+mod tests;
