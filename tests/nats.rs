@@ -326,11 +326,10 @@ async fn a_call_under_way_is_answered_when_the_host_ends() {
 }
 
 fn refusal(host: &TestHost, plugin: &str) -> String {
-    let looked = host.host.looked();
-    let looked = looked.borrow();
-    let found = looked
-        .refused
-        .iter()
-        .find(|(name, _)| name.as_str() == plugin);
-    found.map(|(_, reason)| reason.clone()).unwrap_or_default()
+    let report = host.host.report();
+    let report = report.borrow();
+    let found = report.refused().find(|(name, _)| name.as_str() == plugin);
+    found
+        .map(|(_, reason)| reason.to_owned())
+        .unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::workspace::Workspace;
 
+mod bench;
 mod check;
 mod demo;
 mod guests;
@@ -34,6 +35,12 @@ const TASKS: &[Task] = &[
         arguments: "[FILTER]",
         about: "build what the tests need and run them all, or those of the host whose name contains FILTER",
         run: test::run,
+    },
+    Task {
+        name: "bench",
+        arguments: "[NAME]",
+        about: "measure the host against native Rust: query, event, call, host or all; --json FILE; --help",
+        run: bench::run,
     },
     Task {
         name: "check",

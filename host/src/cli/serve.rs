@@ -118,10 +118,8 @@ impl Signals {
 
 /// Who serves what.
 pub(super) fn show_plugins(host: &Host) {
-    for (name, standing) in &host.report().borrow().plugins {
-        if let Some(refusal) = &standing.refusal {
-            println!("{name} refused: {refusal}");
-        }
+    for (name, reason) in host.report().borrow().refused() {
+        println!("{name} refused: {reason}");
     }
     let registry = host.dispatcher().registry();
     if registry.plugins().next().is_none() {

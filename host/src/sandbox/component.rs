@@ -148,6 +148,13 @@ impl Sandbox {
     }
 }
 
+impl Compiled {
+    /// What it runs on, pool included: `bench` makes its bare calls there.
+    pub fn engine(&self) -> &Engine {
+        self.pre.engine()
+    }
+}
+
 impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compiled")
