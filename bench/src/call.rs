@@ -76,7 +76,7 @@ async fn measure(instances: Instances, effort: Effort) -> Result<[Row; 2]> {
     let bare = Bare::new(engine, &std::fs::read(&component)?);
     let bare = bare.map_err(|error| anyhow!("cannot prepare the bare call: {error:#}"))?;
 
-    let mut through_host = async || match dispatcher.query(&query, Travel::default()).await {
+    let mut through_host = async || match dispatcher.query(&query, Travel::default(), None).await {
         QueryAnswer::Reply(_) => Ok(()),
         other => bail!("the host answered {other:?}"),
     };
@@ -126,7 +126,11 @@ async fn start_host(dir: &Path, component: &Path, instances: Instances) -> Resul
         listen: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
-    Host::start(Config::load(Mode::Dev, &flags)?).await
+    Host::start(
+        Config::load(Mode::Dev, &flags)?,
+        &tokio::runtime::Handle::current(),
+    )
+    .await
 }
 
 async fn window(mut call: impl AsyncFnMut() -> Result<()>, effort: Effort) -> Result<Figures> {

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::admission::{Admit, Lanes, Permit};
 use crate::config::Config;
 use crate::envelope::{CloudEvent, Fault, new_id, now};
+use crate::metrics::{Metrics, QueryEnd, ShedBy};
 use crate::outbound::Outbound;
 use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
@@ -35,17 +36,34 @@ pub struct Dispatcher {
     lanes: Lanes,
     outbound: Outbound,
     config: Arc<Config>,
+    metrics: Arc<Metrics>,
 }
 
 impl Dispatcher {
     /// A dispatcher without plugins.
-    pub fn new(config: Arc<Config>, outbound: Outbound) -> Dispatcher {
+    pub fn new(
+        config: Arc<Config>,
+        outbound: Outbound,
+        lanes: Lanes,
+        metrics: Arc<Metrics>,
+    ) -> Dispatcher {
         Dispatcher {
             registry: ArcSwap::default(),
-            lanes: Lanes::new(config.calls.slots, WAITING_MAX),
+            lanes,
             outbound,
             config,
+            metrics,
         }
+    }
+
+    /// The slots of a host, for [`Dispatcher::new`] and whoever shows how many are free.
+    pub fn lanes(config: &Config) -> Lanes {
+        Lanes::new(config.calls.slots, WAITING_MAX)
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Where effects and dead letters go.
@@ -87,10 +105,15 @@ impl Dispatcher {
         last: Option<&Route>,
     ) -> QueryAnswer {
         let route = self.registry.load().query(&event.ty).or(last).cloned();
-        match route {
-            Some(route) => self.query_of(event, travel, &route).await,
-            None => QueryAnswer::Unserved,
+        let Some(route) = route else {
+            self.metrics.query_unserved();
+            return QueryAnswer::Unserved;
+        };
+        let answer = self.query_of(event, travel, &route).await;
+        if let Some(end) = answer.end() {
+            route.plugin.metrics().query(&event.ty, end);
         }
+        answer
     }
 
     async fn query_of(&self, event: &CloudEvent, travel: Travel, route: &Route) -> QueryAnswer {
@@ -113,7 +136,10 @@ impl Dispatcher {
             hops: travel.hops,
             deadline,
         };
-        match plugin.query(&call).await {
+        let began = Instant::now();
+        let outcome = plugin.query(&call).await;
+        plugin.metrics().query_took(began.elapsed());
+        match outcome {
             Ok(outcome) => self.answer(event, travel, route, outcome).await,
             Err(failure) => {
                 report(plugin, event, &failure);
@@ -121,7 +147,7 @@ impl Dispatcher {
                     Failure::DeadlineExceeded { .. } => (504, "the handler took too long"),
                     _ => (500, "the handler failed"),
                 };
-                self.fault(event, route, code, text)
+                self.fault(event, route, code, text).after_failure()
             }
         }
     }
@@ -154,7 +180,10 @@ impl Dispatcher {
             hops: travel.hops,
             deadline: Instant::now() + plugin.policy().limits.deadline,
         };
-        let outcome = match plugin.event(&call).await {
+        let began = Instant::now();
+        let outcome = plugin.event(&call).await;
+        plugin.metrics().event_took(began.elapsed());
+        let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(failure) => {
                 report(plugin, event, &failure);
@@ -174,8 +203,16 @@ impl Dispatcher {
         hops: u32,
         deadline: Instant,
     ) -> Option<(Permit, Permit)> {
-        let own = enter(plugin.lanes(), hops, deadline).await?;
-        let host = enter(&self.lanes, hops, deadline).await?;
+        let shed = |by| {
+            self.metrics.shed(by);
+            None
+        };
+        let Some(own) = enter(plugin.lanes(), hops, deadline).await else {
+            return shed(ShedBy::Plugin);
+        };
+        let Some(host) = enter(&self.lanes, hops, deadline).await else {
+            return shed(ShedBy::Host);
+        };
         Some((own, host))
     }
 
@@ -203,7 +240,7 @@ impl Dispatcher {
             Err(fault) => QueryAnswer::Fault {
                 envelope: self.fault_envelope(event, plugin),
                 fault,
-                shed: false,
+                end: QueryEnd::Fault,
                 by_default: route.is_default,
             },
         }
@@ -217,7 +254,7 @@ impl Dispatcher {
                 message: message.to_owned(),
                 details: None,
             },
-            shed: false,
+            end: QueryEnd::Fault,
             by_default: route.is_default,
         }
     }
@@ -230,7 +267,7 @@ impl Dispatcher {
                 message: "busy: nothing ran, ask again".to_owned(),
                 details: None,
             },
-            shed: true,
+            end: QueryEnd::Shed,
             by_default: route.is_default,
         }
     }
@@ -281,6 +318,7 @@ async fn wait_for(lanes: &Lanes) -> Permit {
 }
 
 fn report(plugin: &Plugin, event: &CloudEvent, failure: &Failure) {
+    plugin.metrics().failure(failure.kind());
     warn!(
         plugin = %plugin.name(),
         digest = plugin.digest().short(),

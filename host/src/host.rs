@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -10,17 +11,23 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::admission::Lanes;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::embedded::{Bus, BusConfig, Retention, StreamLimits};
 use crate::gateway::{self, Gateway};
+use crate::health::{self, Health, Readiness};
 use crate::intake::{Intake, Source};
-use crate::nats::Nats;
+use crate::metrics::Metrics;
+use crate::nats::{self, Nats};
 use crate::outbound::Outbound;
 use crate::reload::{Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
 use crate::watch::Watch;
+
+/// For the last probe's answer.
+const PROBES_END: Duration = Duration::from_secs(1);
 
 /// Component instances for each slot: running ones, idle ones, those being tried.
 const INSTANCES_PER_SLOT: u32 = 4;
@@ -32,6 +39,7 @@ pub struct Host {
     dispatcher: Arc<Dispatcher>,
     source: Source,
     gateway: Option<SocketAddr>,
+    probes: Probes,
     report: watch::Receiver<Report>,
     shutdown: Shutdown,
 }
@@ -52,8 +60,14 @@ impl Host {
             config.plugins.dir.display()
         );
         let shutdown = Shutdown::default();
+        let metrics = Arc::new(Metrics::new());
+        let lanes = Dispatcher::lanes(&config);
+        let probes = Probes::open(&config, lanes.clone(), metrics.clone(), io).await?;
         let sandbox = Arc::new(sandbox(&config)?);
         let source = source(&config, io, &shutdown).await?;
+        if let Source::Nats(nats) = &source {
+            probes.follow(nats, &metrics, &shutdown);
+        }
         let outbound = match &source {
             Source::Nats(nats) => Outbound::Nats(nats.clone()),
             Source::Embedded(bus) => Outbound::Embedded(bus.clone()),
@@ -62,7 +76,8 @@ impl Host {
         if let Err(flaw) = outbound.ensure_streams(&config.events).await {
             warn!(%flaw, "events cannot travel: plugins that listen to them are refused until they can");
         }
-        let dispatcher = Arc::new(Dispatcher::new(config.clone(), outbound.clone()));
+        let dispatcher = Dispatcher::new(config.clone(), outbound.clone(), lanes, metrics);
+        let dispatcher = Arc::new(dispatcher);
         let mut reload = Reload::new(
             config.clone(),
             sandbox,
@@ -98,11 +113,13 @@ impl Host {
             }
             None => None,
         };
+        probes.readiness.started();
         Ok(Host {
             config,
             dispatcher,
             source,
             gateway,
+            probes,
             report,
             shutdown,
         })
@@ -111,6 +128,11 @@ impl Host {
     /// Where the gateway listens, if it does.
     pub fn gateway(&self) -> Option<SocketAddr> {
         self.gateway
+    }
+
+    /// Where probes and scrapes are answered, if they are.
+    pub fn health(&self) -> Option<SocketAddr> {
+        self.probes.address
     }
 
     /// Who serves what, now.
@@ -145,12 +167,80 @@ impl Host {
     /// drain time was over.
     pub async fn stop(self) -> bool {
         info!("draining");
+        self.probes.readiness.stopping();
         let drained = self.shutdown.drain(self.config.shutdown.drain).await;
         if let Source::Nats(nats) = &self.source {
             // The last answers are on their way out of this process only after a round trip.
             nats.fence().await;
         }
+        // They answer until the end: a host that drains is alive.
+        self.probes.ended.drain(PROBES_END).await;
         drained
+    }
+}
+
+/// The listener of probes and scrapes, and what it is told.
+#[derive(Debug)]
+struct Probes {
+    readiness: Readiness,
+    address: Option<SocketAddr>,
+    /// Begins when all else has ended.
+    ended: Shutdown,
+}
+
+impl Probes {
+    /// Listens before anything else happens: a host that waits for its server is alive.
+    async fn open(
+        config: &Config,
+        lanes: Lanes,
+        metrics: Arc<Metrics>,
+        io: &Handle,
+    ) -> anyhow::Result<Probes> {
+        let readiness = Readiness::default();
+        if !config.mode.is_embedded() {
+            for connection in nats::CONNECTIONS {
+                readiness.connection(connection, false);
+            }
+        }
+        let mut probes = Probes {
+            readiness: readiness.clone(),
+            address: None,
+            ended: Shutdown::default(),
+        };
+        if let Some(address) = config.health.listen {
+            let (listener, bound) = listen(address).await?;
+            let health = Health {
+                metrics,
+                readiness,
+                lanes,
+            };
+            probes.address = Some(bound);
+            let ended = probes.ended.clone();
+            // On the runtime of the connections, so that busy guests starve no probe.
+            io.spawn(async move {
+                let served = health::serve(health, listener, ended.clone());
+                ended.spawn(served);
+            })
+            .await?;
+        }
+        Ok(probes)
+    }
+
+    /// Tells readiness and metrics how each connection stands.
+    fn follow(&self, nats: &Nats, metrics: &Arc<Metrics>, shutdown: &Shutdown) {
+        for connection in nats::CONNECTIONS {
+            let (nats, metrics) = (nats.clone(), metrics.clone());
+            let readiness = self.readiness.clone();
+            shutdown.spawn_until_end(async move {
+                let mut ready = false;
+                loop {
+                    nats.turned(connection, ready).await;
+                    ready = !ready;
+                    readiness.connection(connection, ready);
+                    metrics.nats_connected(connection, ready);
+                }
+            });
+        }
     }
 }
 
@@ -188,12 +278,17 @@ async fn open_gateway(
     address: SocketAddr,
     shutdown: &Shutdown,
 ) -> anyhow::Result<SocketAddr> {
+    let (listener, bound) = listen(address).await?;
+    shutdown.spawn(gateway::serve(gateway, listener, shutdown.clone()));
+    Ok(bound)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
     let bound = listener.local_addr()?;
-    shutdown.spawn(gateway::serve(gateway, listener, shutdown.clone()));
-    Ok(bound)
+    Ok((listener, bound))
 }
 
 /// The engine with its pool, as large as the configuration needs it.

@@ -30,6 +30,9 @@ pub(crate) use pull::Consumer;
 pub use streams::StreamFlaw;
 pub(crate) use subscription::Subscription;
 
+/// What the connections are called.
+pub const CONNECTIONS: [&str; 3] = ["queries", "events", "sending"];
+
 /// Quiets the client's own lines in the log, which repeat ours: a `tracing` directive.
 pub const QUIET_CLIENT: &str = "async_nats=warn";
 
@@ -116,9 +119,10 @@ impl Nats {
         let gave_up = CancellationToken::new();
         let open = |purpose| Link::open(nats, client_id, purpose, shutdown, &gave_up);
         // One after the other: a server that is not there is said to be so once, not three times.
-        let queries = open("queries").await?;
-        let events_link = open("events").await?;
-        let sending = open("sending").await?;
+        let [queries, events_link, sending] = CONNECTIONS;
+        let queries = open(queries).await?;
+        let events_link = open(events_link).await?;
+        let sending = open(sending).await?;
         Ok(Nats {
             inner: Arc::new(Inner {
                 queries,
@@ -135,22 +139,15 @@ impl Nats {
         self.inner.sending.client.max_payload()
     }
 
-    /// Connections that have had no round trip since they last came up; none in a healthy host.
-    pub fn not_ready(&self) -> Vec<&'static str> {
-        let links = [&self.inner.queries, &self.inner.events, &self.inner.sending];
-        links
-            .into_iter()
-            .filter(|link| !link.state().ready)
-            .map(Link::purpose)
-            .collect()
-    }
-
-    /// How often a connection came up, all of them together: three in a host that lost none.
-    pub fn connects(&self) -> u64 {
-        [&self.inner.queries, &self.inner.events, &self.inner.sending]
-            .into_iter()
-            .map(|link| link.state().generation)
-            .sum()
+    /// Waits for as long as a connection's being ready is `was`. It is ready from a round trip
+    /// after it came up until it is lost.
+    pub async fn turned(&self, connection: &'static str, was: bool) {
+        let inner = &self.inner;
+        let mut links = [&inner.queries, &inner.events, &inner.sending].into_iter();
+        match links.find(|link| link.purpose() == connection) {
+            Some(link) => link.turned(was).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Resolves when a lost connection was tried as often as the configuration allows.

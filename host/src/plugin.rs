@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Lanes;
+use crate::metrics::{Metrics, PluginMetrics};
 use crate::policy::{InstanceMode, PluginName, Policy};
 use crate::sandbox::{
     Call, Compiled, Digest, EventOutcome, Failure, Instance, QueryOutcome, Registrations, Tenant,
@@ -21,6 +22,7 @@ pub struct Plugin {
     tenant: Arc<Tenant>,
     registrations: Registrations,
     lanes: Lanes,
+    metrics: PluginMetrics,
     idle: Mutex<Vec<Instance>>,
 }
 
@@ -40,7 +42,11 @@ impl Plugin {
     ///
     /// # Errors
     /// [`RegisterError`]
-    pub async fn load(compiled: Compiled, tenant: Tenant) -> Result<Plugin, RegisterError> {
+    pub async fn load(
+        compiled: Compiled,
+        tenant: Tenant,
+        metrics: &Metrics,
+    ) -> Result<Plugin, RegisterError> {
         let tenant = Arc::new(tenant);
         let limit = tenant.policy.limits.register_deadline;
         let tried = async {
@@ -51,7 +57,9 @@ impl Plugin {
             .await
             .map_err(|_| Failure::DeadlineExceeded { limit })??
             .map_err(RegisterError::Refused)?;
+        let ops = registrations.queries.iter().map(|(_, op)| op.as_str());
         Ok(Plugin {
+            metrics: metrics.plugin(&tenant.name, ops),
             lanes: Lanes::new(tenant.policy.limits.concurrency, WAITING_MAX),
             idle: Mutex::new(Vec::new()),
             compiled,
@@ -83,6 +91,11 @@ impl Plugin {
     /// The component, for `inspect`.
     pub fn component(&self) -> &Compiled {
         &self.compiled
+    }
+
+    /// What is counted of it.
+    pub fn metrics(&self) -> &PluginMetrics {
+        &self.metrics
     }
 
     /// Its own slots.

@@ -78,6 +78,21 @@ pub enum Refusal {
     Internal(String),
 }
 
+impl Refusal {
+    /// A word for metrics.
+    fn kind(&self) -> &'static str {
+        match self {
+            Refusal::Unreadable(_) => "unreadable",
+            Refusal::Load(_) => "component",
+            Refusal::Policy(_) => "policy",
+            Refusal::Register(_) => "register",
+            Refusal::Denied(_) => "denied",
+            Refusal::Conflict(_) => "conflict",
+            Refusal::Internal(_) => "internal",
+        }
+    }
+}
+
 impl Reload {
     /// A reload that has not looked yet.
     pub fn new(
@@ -160,6 +175,8 @@ impl Reload {
         self.tried.retain(|name, _| here(name));
         for name in &gone {
             self.swap(self.dispatcher.registry().without(name));
+            let serving = self.dispatcher.registry().plugins().count();
+            self.dispatcher.metrics().removed(name, serving);
             info!(plugin = %name, "plugin removed");
         }
         !gone.is_empty()
@@ -197,6 +214,7 @@ impl Reload {
             );
             let may_pass = matches!(&reason, Refusal::Denied(denied) if denied.may_pass());
             tried.again = may_pass.then(|| Instant::now() + TRY_AGAIN);
+            self.dispatcher.metrics().refused(&name, reason.kind());
             tried.refusal = Some(reason.to_string());
         }
         self.tried.insert(name, tried);
@@ -219,11 +237,14 @@ impl Reload {
             hop_limit: self.config.calls.hop_limit,
             request_timeout: self.config.calls.request_timeout,
         };
-        let plugin = Plugin::load(compiled, tenant).await?;
+        let metrics = self.dispatcher.metrics();
+        let plugin = Plugin::load(compiled, tenant, metrics).await?;
         checks::registrations(&plugin, &self.config, &self.outbound).await?;
         let plugin = Arc::new(plugin);
         let registry = self.dispatcher.registry().with(plugin.clone())?;
         self.swap(registry);
+        let serving = self.dispatcher.registry().plugins().count();
+        metrics.swapped(plugin.name(), serving);
         announce(&plugin);
         Ok(())
     }

@@ -60,8 +60,12 @@ fn banner(host: &Host) {
         "queue group {}, durables {}-*",
         config.nats.queue_group, config.events.durable
     );
-    match host.gateway() {
-        Some(address) => println!("ready gateway=http://{address}"),
-        None => println!("ready"),
+    let mut ready = String::from("ready");
+    if let Some(address) = host.gateway() {
+        ready.push_str(&format!(" gateway=http://{address}"));
     }
+    if let Some(address) = host.health() {
+        ready.push_str(&format!(" health=http://{address}"));
+    }
+    println!("{ready}");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use conche::config::{Config, lookups};
 use conche::host;
+use conche::metrics::Metrics;
 use conche::outbound::Outbound;
 use conche::plugin::Plugin;
 use conche::policy::{Granting, PluginName, Policy, PolicyFile};
@@ -42,7 +43,9 @@ pub(super) async fn load(
         hop_limit: config.calls.hop_limit,
         request_timeout: config.calls.request_timeout,
     };
-    let plugin = Plugin::load(compiled, tenant).await.with_context(named)?;
+    let plugin = Plugin::load(compiled, tenant, &Metrics::new())
+        .await
+        .with_context(named)?;
     Ok(Single {
         plugin,
         _sandbox: sandbox,

@@ -1,6 +1,7 @@
 //! What became of a query, and the message that says so. Must not know who asked or how.
 
 use crate::envelope::{CloudEvent, Fault, Message, headers};
+use crate::metrics::QueryEnd;
 
 /// What became of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub enum QueryAnswer {
         envelope: CloudEvent,
         /// The error.
         fault: Fault,
-        /// Shed before it ran: safe to repeat.
-        shed: bool,
+        /// What kind of end it is: the handler's own fault, a failed call, or shed before it ran.
+        end: QueryEnd,
         /// The handler took what nobody else registered: others may answer in its place.
         by_default: bool,
     },
@@ -25,6 +26,24 @@ pub enum QueryAnswer {
 }
 
 impl QueryAnswer {
+    /// As it is counted; none where no plugin is.
+    pub(super) fn end(&self) -> Option<QueryEnd> {
+        match self {
+            QueryAnswer::Reply(_) => Some(QueryEnd::Reply),
+            QueryAnswer::Silence => Some(QueryEnd::Silence),
+            QueryAnswer::Fault { end, .. } => Some(*end),
+            QueryAnswer::Unserved => None,
+        }
+    }
+
+    /// The same fault, as one that stands for a failed call.
+    pub(super) fn after_failure(mut self) -> QueryAnswer {
+        if let QueryAnswer::Fault { end, .. } = &mut self {
+            *end = QueryEnd::Failed;
+        }
+        self
+    }
+
     /// The message that answers the asker; none for silence. A reply that cannot be written, or
     /// is larger than `max_payload`, becomes a fault.
     pub fn into_message(self, max_payload: usize) -> Option<Message> {
@@ -46,9 +65,9 @@ impl QueryAnswer {
             QueryAnswer::Fault {
                 envelope,
                 fault,
-                shed,
+                end,
                 ..
-            } => (envelope, fault, shed),
+            } => (envelope, fault, end == QueryEnd::Shed),
         };
         let mut message = fault.to_message(&envelope).ok()?;
         if shed {

@@ -91,6 +91,11 @@ impl Dispatcher {
                 self.outbound.publish_event(&subject, message).await
             }
         });
-        try_join_all(all).await.map(drop)
+        let released = try_join_all(all).await.map(drop);
+        match &released {
+            Ok(()) => plugin.metrics().effects_stored(emitted.len()),
+            Err(_) => plugin.metrics().effects_not_stored(emitted.len()),
+        }
+        released
     }
 }

@@ -15,6 +15,7 @@ use super::source::{Consumer, Delivery, Source};
 use crate::config::Config;
 use crate::dispatch::{Cause, Dispatcher, Travel};
 use crate::envelope::CloudEvent;
+use crate::metrics::EventEnd;
 use crate::nats::DurableConfig;
 use crate::plugin::Plugin;
 use crate::policy::PluginName;
@@ -230,7 +231,7 @@ impl Events {
 
     async fn decide(&self, delivery: &Delivery, plugin: &Plugin) -> End {
         if !delivery.wanted() {
-            return End::Ack;
+            return skip(plugin);
         }
         let event = match CloudEvent::decode(delivery.message()) {
             Ok(mut event) => {
@@ -254,12 +255,16 @@ impl Events {
         };
         let outcome = self.dispatcher.event(plugin, &handler, &event, cause).await;
         match settle(&outcome, attempt, &plugin.policy().retry, fastrand::f64()) {
-            Settlement::Ack => End::Ack,
+            Settlement::Ack => {
+                plugin.metrics().event(EventEnd::Ok);
+                End::Ack
+            }
             Settlement::RetryAfter { delay, reason } => {
                 info!(
                     plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id,
                     attempt, ?delay, reason, "an event will be retried"
                 );
+                plugin.metrics().event(EventEnd::Retried);
                 End::Nak(delay)
             }
             Settlement::DeadLetter { reason } => self.dead_letter(plugin, delivery, reason).await,
@@ -270,7 +275,7 @@ impl Events {
     /// once listened to, or that only a newer version of it does.
     async fn unlistened(&self, plugin: &Plugin, delivery: &Delivery, ty: &str) -> End {
         if delivery.subject() != ty {
-            return End::Ack;
+            return skip(plugin);
         }
         match self.source.is_newest(&self.wanted(plugin)).await {
             Ok(true) => {
@@ -305,6 +310,7 @@ impl Events {
                 Err(error) => error,
             };
             self.stopped.send_replace(true);
+            plugin.metrics().stopped(true);
             error!(
                 plugin = %plugin.name(), sequence = delivery.sequence(), %error, again_in = ?wait,
                 "the dead-letter stream takes nothing: the plugin's events stand still until it does"
@@ -317,6 +323,8 @@ impl Events {
             wait = (wait * 2).min(RETRY_LONGEST);
         }
         self.stopped.send_replace(false);
+        plugin.metrics().stopped(false);
+        plugin.metrics().event(EventEnd::DeadLettered);
         warn!(
             plugin = %plugin.name(), digest = plugin.digest().short(),
             stream = delivery.stream(), sequence = delivery.sequence(),
@@ -352,6 +360,12 @@ impl Events {
             digest: plugin.digest().to_string(),
         }
     }
+}
+
+/// Not for this plugin.
+fn skip(plugin: &Plugin) -> End {
+    plugin.metrics().event(EventEnd::Skipped);
+    End::Ack
 }
 
 /// Calls of events that the plugin can take at once.

@@ -113,6 +113,7 @@ impl QueryLoop {
         let mut event = match CloudEvent::decode(&message) {
             Ok(event) => event,
             Err(error) => {
+                self.dispatcher.metrics().query_undecodable();
                 warn!(subject, %error, "a message that is no CloudEvent: not answered");
                 return;
             }

@@ -155,6 +155,14 @@ impl Link {
         }
     }
 
+    /// Waits until it is ready, or no longer, whichever it was not.
+    pub(crate) async fn turned(&self, was: bool) {
+        let turned = |state: &LinkState| state.ready != was;
+        if self.state.clone().wait_for(turned).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// A round trip: all that was sent before has reached the server.
     pub(crate) async fn fence(&self) -> bool {
         round_trip(&self.client).await

@@ -142,6 +142,9 @@ pub(super) fn headers_to(headers: &Headers) -> Result<HeaderMap, NatsError> {
             name: name.to_owned(),
             reason: reason.to_string(),
         };
+        if name.is_empty() {
+            return Err(refused(&"it has no name"));
+        }
         let key = HeaderName::from_str(name).map_err(|error| refused(&error))?;
         let value = HeaderValue::from_str(value).map_err(|error| refused(&error))?;
         map.append(key, value);
