@@ -40,6 +40,9 @@ on_both! {
     what_cannot_be_decoded_is_dead_lettered,
     an_event_that_fails_too_often_is_dead_lettered,
     a_large_dead_letter_is_stored_in_chunks,
+    what_is_larger_than_the_server_takes_becomes_a_fault,
+    a_reply_that_cannot_be_written_becomes_a_fault,
+    an_emit_larger_than_the_server_takes_is_refused,
     guests_ask_guests,
     a_removed_plugin_answers_what_was_on_its_way,
     a_swap_loses_no_query,
@@ -231,6 +234,53 @@ async fn a_large_dead_letter_is_stored_in_chunks(on: On) {
         .collect();
     assert!(whole[header_bytes..] == large.body[..]);
     assert!(whole.starts_with(b"NATS/1.0\r\n"));
+}
+
+async fn what_is_larger_than_the_server_takes_becomes_a_fault(on: On) {
+    let host = TestHost::on(on, &["hostile"], "").await;
+    let just_too_large = format!(r#"{{"bytes":{}}}"#, (1 << 20) - 220);
+    for (op, amount, expected) in [
+        ("BigReply", just_too_large.as_str(), "more than the 1048576"),
+        ("BigFault", r#"{"bytes":1100000}"#, "shortened"),
+    ] {
+        let fault = host
+            .ask_json(&format!("cyverse.hostile.{op}"), amount)
+            .await;
+        let fault = fault.unwrap_err();
+        assert_eq!(fault.code, 500, "{op}");
+        let text = fault.message.chars().rev().take(200).collect::<String>();
+        let text = text.chars().rev().collect::<String>();
+        assert!(fault.message.contains(expected), "{op}: {text}");
+    }
+}
+
+async fn a_reply_that_cannot_be_written_becomes_a_fault(on: On) {
+    let host = TestHost::on(on, &["hostile"], "").await;
+    for (op, named) in [
+        ("BadJson", "data"),
+        ("BadExtension", "Not-Legal"),
+        ("BadType", "type"),
+    ] {
+        let fault = host.ask_json(&format!("cyverse.hostile.{op}"), "{}").await;
+        let fault = fault.unwrap_err();
+        assert_eq!(fault.code, 500, "{op}");
+        assert!(fault.message.starts_with("the reply is invalid: "), "{op}");
+        assert!(fault.message.contains(named), "{op}: {}", fault.message);
+    }
+}
+
+async fn an_emit_larger_than_the_server_takes_is_refused(on: On) {
+    let host = TestHost::on(on, &["hostile"], "").await;
+    let answer = host
+        .ask_json("cyverse.hostile.BigEmit", r#"{"bytes":1100000}"#)
+        .await
+        .unwrap();
+    assert!(answer.contains("dataref"), "{answer}");
+    let out = host
+        .wire
+        .messages(EVENTS, "org.cyverse.events.hostile.>")
+        .await;
+    assert!(out.is_empty());
 }
 
 async fn guests_ask_guests(on: On) {

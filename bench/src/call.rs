@@ -77,7 +77,7 @@ async fn measure(instances: Instances, effort: Effort) -> Result<[Row; 2]> {
     let bare = bare.map_err(|error| anyhow!("cannot prepare the bare call: {error:#}"))?;
 
     let mut through_host = async || match dispatcher.query(&query, Travel::default(), None).await {
-        QueryAnswer::Reply(_) => Ok(()),
+        QueryAnswer::Reply { .. } => Ok(()),
         other => bail!("the host answered {other:?}"),
     };
     let mut kept = instantiate(&bare).await?;

@@ -235,7 +235,7 @@ impl Dispatcher {
             );
         }
         match outcome.answer {
-            Ok(Some(reply)) => QueryAnswer::Reply(reply),
+            Ok(Some(reply)) => self.reply(event, route, reply),
             Ok(None) => QueryAnswer::Silence,
             Err(fault) => QueryAnswer::Fault {
                 envelope: self.fault_envelope(event, plugin),
@@ -243,6 +243,26 @@ impl Dispatcher {
                 end: QueryEnd::Fault,
                 by_default: route.is_default,
             },
+        }
+    }
+
+    /// The reply, or a fault where it cannot be written or is more than the server takes.
+    fn reply(&self, event: &CloudEvent, route: &Route, reply: CloudEvent) -> QueryAnswer {
+        let refused = |text: String| {
+            let plugin = &route.plugin;
+            warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, reason = text, "a reply was not sent");
+            self.fault(event, route, 500, &text).after_failure()
+        };
+        match reply.to_structured() {
+            Ok(message) if message.wire_size() <= self.max_payload() => {
+                QueryAnswer::Reply { reply, message }
+            }
+            Ok(message) => refused(format!(
+                "the reply has {} bytes, more than the {} that the server takes: send a reference (dataref)",
+                message.wire_size(),
+                self.max_payload()
+            )),
+            Err(error) => refused(format!("the reply is invalid: {error}")),
         }
     }
 

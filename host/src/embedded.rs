@@ -187,7 +187,7 @@ impl Bus {
 
 impl Inner {
     fn check_size(&self, message: &Message) -> Result<(), BusError> {
-        let (size, max) = (wire_size(message), self.config.max_payload);
+        let (size, max) = (message.wire_size(), self.config.max_payload);
         if size > max {
             Err(BusError::TooLarge { size, max })
         } else {
@@ -222,22 +222,6 @@ impl Inner {
 impl Clock {
     fn at(&self, now: Instant) -> DateTime<Utc> {
         self.began_at + now.saturating_duration_since(self.began)
-    }
-}
-
-/// The bytes that NATS counts for a message: the header block, if any, and the body.
-fn wire_size(message: &Message) -> usize {
-    const OPEN_AND_CLOSE: usize = "NATS/1.0\r\n\r\n".len();
-    const A_HEADER: usize = ": \r\n".len();
-    let headers: usize = message
-        .headers
-        .iter()
-        .map(|(n, v)| n.len() + v.len() + A_HEADER)
-        .sum();
-    if headers == 0 {
-        message.body.len()
-    } else {
-        OPEN_AND_CLOSE + headers + message.body.len()
     }
 }
 

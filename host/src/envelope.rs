@@ -133,6 +133,14 @@ pub struct Message {
     pub body: Bytes,
 }
 
+impl Message {
+    /// Bytes on the wire: the body, and the block of headers if there are any, as NATS writes and
+    /// counts them.
+    pub fn wire_size(&self) -> usize {
+        self.headers.wire_size() + self.body.len()
+    }
+}
+
 impl CloudEvent {
     /// Reads an event: in binary mode if there is a `ce-specversion` header, structured otherwise.
     /// Old services send no `Content-Type`, so a structured message needs none; one that says

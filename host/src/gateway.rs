@@ -61,7 +61,7 @@ async fn query(State(gateway): State<Arc<Gateway>>, http: HeaderMap, body: Bytes
     };
     let answer = gateway.dispatcher.query(&event, travel, None).await;
     match answer {
-        QueryAnswer::Reply(reply) => convert::reply(&reply, mode),
+        QueryAnswer::Reply { reply, .. } => convert::reply(&reply, mode),
         QueryAnswer::Silence => convert::empty(StatusCode::NO_CONTENT),
         QueryAnswer::Fault { fault, .. } => convert::fault(&fault),
         QueryAnswer::Unserved => problem(

@@ -1,9 +1,10 @@
 //! The whole host: puts the parts together, and takes them apart in order. Holds no logic of its
 //! own.
 
+mod probes;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -11,23 +12,19 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::admission::Lanes;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::embedded::{Bus, BusConfig, Retention, StreamLimits};
 use crate::gateway::{self, Gateway};
-use crate::health::{self, Health, Readiness};
 use crate::intake::{Intake, Source};
 use crate::metrics::Metrics;
-use crate::nats::{self, Nats};
+use crate::nats::Nats;
 use crate::outbound::Outbound;
 use crate::reload::{Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
 use crate::watch::Watch;
-
-/// For the last probe's answer.
-const PROBES_END: Duration = Duration::from_secs(1);
+use probes::Probes;
 
 /// Component instances for each slot: running ones, idle ones, those being tried.
 const INSTANCES_PER_SLOT: u32 = 4;
@@ -174,73 +171,8 @@ impl Host {
             nats.fence().await;
         }
         // They answer until the end: a host that drains is alive.
-        self.probes.ended.drain(PROBES_END).await;
+        self.probes.end().await;
         drained
-    }
-}
-
-/// The listener of probes and scrapes, and what it is told.
-#[derive(Debug)]
-struct Probes {
-    readiness: Readiness,
-    address: Option<SocketAddr>,
-    /// Begins when all else has ended.
-    ended: Shutdown,
-}
-
-impl Probes {
-    /// Listens before anything else happens: a host that waits for its server is alive.
-    async fn open(
-        config: &Config,
-        lanes: Lanes,
-        metrics: Arc<Metrics>,
-        io: &Handle,
-    ) -> anyhow::Result<Probes> {
-        let readiness = Readiness::default();
-        if !config.mode.is_embedded() {
-            for connection in nats::CONNECTIONS {
-                readiness.connection(connection, false);
-            }
-        }
-        let mut probes = Probes {
-            readiness: readiness.clone(),
-            address: None,
-            ended: Shutdown::default(),
-        };
-        if let Some(address) = config.health.listen {
-            let (listener, bound) = listen(address).await?;
-            let health = Health {
-                metrics,
-                readiness,
-                lanes,
-            };
-            probes.address = Some(bound);
-            let ended = probes.ended.clone();
-            // On the runtime of the connections, so that busy guests starve no probe.
-            io.spawn(async move {
-                let served = health::serve(health, listener, ended.clone());
-                ended.spawn(served);
-            })
-            .await?;
-        }
-        Ok(probes)
-    }
-
-    /// Tells readiness and metrics how each connection stands.
-    fn follow(&self, nats: &Nats, metrics: &Arc<Metrics>, shutdown: &Shutdown) {
-        for connection in nats::CONNECTIONS {
-            let (nats, metrics) = (nats.clone(), metrics.clone());
-            let readiness = self.readiness.clone();
-            shutdown.spawn_until_end(async move {
-                let mut ready = false;
-                loop {
-                    nats.turned(connection, ready).await;
-                    ready = !ready;
-                    readiness.connection(connection, ready);
-                    metrics.nats_connected(connection, ready);
-                }
-            });
-        }
     }
 }
 

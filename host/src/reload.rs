@@ -246,6 +246,12 @@ impl Reload {
         let serving = self.dispatcher.registry().plugins().count();
         metrics.swapped(plugin.name(), serving);
         announce(&plugin);
+        if plugin.registrations().any_query.is_some() {
+            warn!(
+                plugin = %plugin.name(), queue_group = self.config.nats.queue_group,
+                "it takes its share of every query of the namespace in its queue group: all hosts of the group must have the same plugins"
+            );
+        }
         Ok(())
     }
 

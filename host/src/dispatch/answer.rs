@@ -7,7 +7,12 @@ use crate::metrics::QueryEnd;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueryAnswer {
     /// A reply.
-    Reply(CloudEvent),
+    Reply {
+        /// As an event.
+        reply: CloudEvent,
+        /// As a message in structured mode, which the server takes.
+        message: Message,
+    },
     /// The handler answered nothing, and so does the host.
     Silence,
     /// An error as an answer, the guest's or the host's.
@@ -29,7 +34,7 @@ impl QueryAnswer {
     /// As it is counted; none where no plugin is.
     pub(super) fn end(&self) -> Option<QueryEnd> {
         match self {
-            QueryAnswer::Reply(_) => Some(QueryEnd::Reply),
+            QueryAnswer::Reply { .. } => Some(QueryEnd::Reply),
             QueryAnswer::Silence => Some(QueryEnd::Silence),
             QueryAnswer::Fault { end, .. } => Some(*end),
             QueryAnswer::Unserved => None,
@@ -44,55 +49,43 @@ impl QueryAnswer {
         self
     }
 
-    /// The message that answers the asker; none for silence. A reply that cannot be written, or
-    /// is larger than `max_payload`, becomes a fault.
+    /// The message that answers the asker; none for silence. A fault that is larger than
+    /// `max_payload` loses its details and most of its text.
     pub fn into_message(self, max_payload: usize) -> Option<Message> {
-        let (envelope, fault, shed) = match self {
+        let (envelope, fault, end) = match self {
             QueryAnswer::Unserved | QueryAnswer::Silence => return None,
-            QueryAnswer::Reply(reply) => match reply.to_structured() {
-                Ok(message) if message.body.len() <= max_payload => return Some(message),
-                Ok(message) => {
-                    let size = message.body.len();
-                    let text = format!("the reply has {size} bytes, more than the server takes");
-                    (bare(reply), own_fault(text), false)
-                }
-                Err(error) => (
-                    bare(reply),
-                    own_fault(format!("the reply is invalid: {error}")),
-                    false,
-                ),
-            },
+            QueryAnswer::Reply { message, .. } => return Some(message),
             QueryAnswer::Fault {
                 envelope,
                 fault,
                 end,
                 ..
-            } => (envelope, fault, end == QueryEnd::Shed),
+            } => (envelope, fault, end),
         };
-        let mut message = fault.to_message(&envelope).ok()?;
-        if shed {
+        let mut message = fault
+            .to_message(&envelope)
+            .ok()
+            .filter(|message| message.wire_size() + SHED_ROOM <= max_payload)
+            .or_else(|| shortened(&fault).to_message(&envelope).ok())?;
+        if end == QueryEnd::Shed {
             message.headers.insert(headers::CONCHE_SHED, "1");
         }
         Some(message)
     }
 }
 
-/// The attributes that the host itself wrote.
-fn bare(reply: CloudEvent) -> CloudEvent {
-    CloudEvent {
-        subject: None,
-        datacontenttype: None,
-        dataschema: None,
-        extensions: Vec::new(),
-        data: None,
-        ..reply
-    }
-}
+/// Room for the header that says that it was shed.
+const SHED_ROOM: usize = 32;
 
-fn own_fault(message: String) -> Fault {
+/// What is kept of a fault's text when it does not fit, in characters.
+const TEXT_KEPT: usize = 200;
+
+/// A fault that fits, or whose details are no JSON.
+fn shortened(fault: &Fault) -> Fault {
+    let text: String = fault.message.chars().take(TEXT_KEPT).collect();
     Fault {
-        code: 500,
-        message,
+        code: fault.code,
+        message: format!("{text} (shortened: it was too large, or its details no JSON)"),
         details: None,
     }
 }

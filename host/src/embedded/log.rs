@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::{BusError, wire_size};
+use super::BusError;
 use crate::envelope::Message;
 use crate::envelope::headers::NATS_MSG_ID;
 
@@ -165,7 +165,7 @@ impl Log {
                 last,
             });
         }
-        let size = wire_size(&message) + subject.len();
+        let size = message.wire_size() + subject.len();
         let discarded = self.make_room(stream, size)?;
 
         let seq = self.next();
@@ -239,7 +239,7 @@ impl Log {
     fn discard_oldest(&mut self) -> Option<Arc<StoredMessage>> {
         let oldest = self.messages.pop_front()?;
         self.first += 1;
-        self.bytes -= wire_size(&oldest.message) + oldest.subject.len();
+        self.bytes -= oldest.message.wire_size() + oldest.subject.len();
         if self.last_of_subject.get(&oldest.subject) == Some(&oldest.seq) {
             self.last_of_subject.remove(&oldest.subject);
         }

@@ -94,6 +94,18 @@ impl Headers {
         self.0.len()
     }
 
+    /// Bytes of the block that NATS writes: a version line, `name: value` lines, an empty one.
+    /// Nothing for none.
+    pub fn wire_size(&self) -> usize {
+        const OPEN_AND_CLOSE: usize = "NATS/1.0\r\n\r\n".len();
+        const A_HEADER: usize = ": \r\n".len();
+        if self.0.is_empty() {
+            return 0;
+        }
+        let lines = self.0.iter().map(|(n, v)| n.len() + v.len() + A_HEADER);
+        OPEN_AND_CLOSE + lines.sum::<usize>()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -48,7 +48,7 @@ pub(super) async fn store(
     for (name, value) in &facts {
         letter.headers.insert(*name, value.clone());
     }
-    if wire_size(&letter) <= max {
+    if letter.wire_size() <= max {
         return outbound.store_once(&subject, letter).await;
     }
     let head = header_block(delivery.message());
@@ -113,8 +113,4 @@ fn header_block(message: &Message) -> Vec<u8> {
     }
     block.push_str("\r\n");
     block.into_bytes()
-}
-
-fn wire_size(message: &Message) -> usize {
-    header_block(message).len() + message.body.len()
 }
