@@ -25,7 +25,7 @@ pub(crate) struct Built {
 pub(crate) fn build(workspace: &Workspace) -> Result<Built> {
     let plugins = workspace.guests("plugins");
     let guests = workspace.guests("tests/guests");
-    ensure_target()?;
+    ensure_target(TARGET)?;
 
     let mut command = shell::cargo(["build", "--profile", PROFILE, "--target", TARGET]);
     for package in plugins.iter().chain(&guests) {
@@ -80,17 +80,14 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Looks in the sysroot, so that a toolchain without rustup works if it has the target.
-fn ensure_target() -> Result<()> {
+pub(crate) fn ensure_target(target: &str) -> Result<()> {
     let sysroot = shell::read(Command::new("rustc").args(["--print", "sysroot"]))?;
-    if Path::new(sysroot.trim())
-        .join("lib/rustlib")
-        .join(TARGET)
-        .is_dir()
-    {
+    let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
+    if libraries.join(target).is_dir() {
         return Ok(());
     }
-    if let Err(error) = shell::run(Command::new("rustup").args(["target", "add", TARGET])) {
-        bail!("{error:#}\nguests need the target {TARGET}: rustup target add {TARGET}");
+    if let Err(error) = shell::run(Command::new("rustup").args(["target", "add", target])) {
+        bail!("{error:#}\nthis needs the target {target}: rustup target add {target}");
     }
     Ok(())
 }

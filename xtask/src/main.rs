@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod demo;
 mod guests;
+mod image;
 mod nats_server;
 mod shell;
 mod test;
@@ -61,6 +62,12 @@ const TASKS: &[Task] = &[
         run: |workspace, arguments| {
             none(arguments).and_then(|()| guests::build(workspace).map(drop))
         },
+    },
+    Task {
+        name: "image",
+        arguments: "[--test]",
+        about: "build the container image (--profile dev: faster; --tag TAG), and with --test ask a plugin in it over NATS",
+        run: image::run,
     },
     Task {
         name: "nats-server",
