@@ -10,6 +10,7 @@ use conche::config::{Config, Flags, Mode};
 use conche::dispatch::{QueryAnswer, Travel};
 use conche::envelope::{CloudEvent, Message};
 use conche::host::Host;
+use tokio::runtime::Handle;
 
 use crate::bare::{Bare, BareInstance};
 use crate::driver::Window;
@@ -126,11 +127,7 @@ async fn start_host(dir: &Path, component: &Path, instances: Instances) -> Resul
         listen: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
-    Host::start(
-        Config::load(Mode::Dev, &flags)?,
-        &tokio::runtime::Handle::current(),
-    )
-    .await
+    Host::start(Config::load(Mode::Dev, &flags)?, &Handle::current()).await
 }
 
 async fn window(mut call: impl AsyncFnMut() -> Result<()>, effort: Effort) -> Result<Figures> {

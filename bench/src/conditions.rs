@@ -30,9 +30,14 @@ pub(crate) fn describe(effort: Effort) -> Result<String> {
     let server = first_line(Command::new(subjects::nats_server()?).arg("--version"))?;
     let rustc = first_line(Command::new("rustc").arg("--version"))?;
     let host = first_line(Command::new(subjects::host_binary()?).arg("--version"))?;
+    let profile = if cfg!(debug_assertions) {
+        "debug profile: the numbers say nothing"
+    } else {
+        "release profile"
+    };
     Ok(format!(
         "{model}, {cores} cores; Linux {}; swap {swap}; load {load} before\n\
-         {host}, wasmtime {}, async-nats {}, tokio {}; {rustc}, release profile; {server}\n\
+         {host}, wasmtime {}, async-nats {}, tokio {}; {rustc}, {profile}; {server}\n\
          medians over {} rounds of {} s each, host and native in turns",
         kernel.trim(),
         locked("wasmtime"),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use conche::envelope::{CloudEvent, Message};
+use conche::envelope::{CloudEvent, Message, Payload, new_id, now};
 
 use crate::process::Subject;
 use crate::wire::{Connection, Frame, Incoming, Outgoing};
@@ -56,7 +56,7 @@ impl Asker {
         outstanding: usize,
     ) -> Result<Asker> {
         let mut connection = Connection::open(server)?;
-        let inbox = format!("_INBOX.{}", conche::envelope::new_id());
+        let inbox = format!("_INBOX.{}", new_id());
         connection.outgoing.subscribe(&format!("{inbox}.*"));
         connection.fence()?;
         Ok(Asker {
@@ -158,6 +158,18 @@ impl Asker {
             }
         }
         Ok(())
+    }
+}
+
+/// An envelope as a service writes it, with JSON.
+pub(crate) fn envelope(ty: &str, json: &str) -> CloudEvent {
+    CloudEvent {
+        id: new_id(),
+        source: "/conche/bench/driver".to_owned(),
+        ty: ty.to_owned(),
+        time: Some(now()),
+        data: Some(Payload::Json(json.to_owned())),
+        ..CloudEvent::default()
     }
 }
 

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::stream::{self, Stream};
-use conche::envelope::{CloudEvent, Payload, new_id, now};
 
 use crate::Effort;
-use crate::driver::{Asker, Question};
+use crate::driver::{Asker, Question, envelope};
 use crate::native::{connect, runtime};
 use crate::process::{NatsServer, Subject};
 use crate::subjects::{self, HostSetup};
@@ -110,15 +109,7 @@ async fn create_stream(server: &NatsServer) -> Result<Stream> {
 
 /// Stores enough events for a drain of this length; returns the size of one.
 fn fill(server: &NatsServer, length: Duration) -> Result<usize> {
-    let event = CloudEvent {
-        id: new_id(),
-        source: "/conche/bench/driver".to_owned(),
-        ty: TYPE.to_owned(),
-        time: Some(now()),
-        data: Some(Payload::Json(DATA.to_owned())),
-        ..CloudEvent::default()
-    };
-    let body = event.to_structured()?.body.to_vec();
+    let body = envelope(TYPE, DATA).to_structured()?.body.to_vec();
     let size = body.len();
     let publish = Question {
         subject: TYPE.to_owned(),

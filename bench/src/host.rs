@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use conche::envelope::{CloudEvent, Payload, new_id, now};
+use conche::envelope::new_id;
 
 use crate::Effort;
-use crate::driver::{Asker, Span, Window};
+use crate::driver::{Window, envelope};
 use crate::process::NatsServer;
-use crate::query::{GREETER_OP, question};
+use crate::query::{GREETER_OP, measure, question};
 use crate::subjects::{self, HostSetup};
 use crate::table::{Figures, Row, Who, markdown, median, show};
 use crate::wire::Connection;
@@ -18,7 +18,7 @@ use crate::wire::Connection;
 const PLUGINS: [&str; 3] = ["greeter", "auditor", "orders"];
 /// Starts that count; one before them fills the cache of compiled code.
 const STARTS: usize = 10;
-/// From `ready` to the look at its memory.
+/// From `ready` to the look at its memory, and to the end of the first start.
 const IDLE: Duration = Duration::from_secs(2);
 const SPIN_OP: &str = "cyverse.hostile.Loop";
 /// Longer than all rounds together, so that it spins to the end.
@@ -26,7 +26,6 @@ const SPIN_POLICY: &str = "[limits]\ncpu = \"1h\"\ndeadline = \"1h\"\n";
 const ALONE: &str = "greeter-alone";
 const BESIDE_SPINNER: &str = "greeter-beside-spinner";
 const OUTSTANDING: [usize; 2] = [1, 16];
-const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Measures, prints what it found, returns the rows.
 pub(crate) fn run(effort: Effort) -> Result<Vec<Row>> {
@@ -55,7 +54,9 @@ fn starts(server: &NatsServer) -> Result<(Row, u64)> {
     for plugin in PLUGINS {
         setup.plugin(plugin, None)?;
     }
-    setup.start()?.stop()?;
+    let first = setup.start()?;
+    thread::sleep(IDLE);
+    drop(first);
     let (mut times, mut cpus, mut resident) = (Vec::new(), Vec::new(), 0);
     for start in 1..=STARTS {
         let host = setup.start()?;
@@ -65,7 +66,6 @@ fn starts(server: &NatsServer) -> Result<(Row, u64)> {
             thread::sleep(IDLE);
             resident = host.resident()?;
         }
-        host.stop()?;
     }
     times.sort_unstable();
     let cpu = Duration::from_secs_f64(median(cpus.into_iter()).unwrap_or_default());
@@ -95,16 +95,13 @@ fn greeter(server: &NatsServer, bench: &'static str, effort: Effort) -> Result<V
     if bench == BESIDE_SPINNER {
         spinner = Some(spin(server)?);
     }
-    let span = Span {
-        warm_up: WARM_UP,
-        window: effort.window,
-    };
+    let question = question(GREETER_OP)?;
     let mut rows = Vec::new();
     for outstanding in OUTSTANDING {
         let mut rounds = Vec::new();
         for _ in 0..effort.rounds {
-            let mut asker = Asker::open(server.address, question(GREETER_OP)?, outstanding)?;
-            rounds.push(Figures::of(&asker.measure(&host, span)?));
+            let window = measure(server, &host, &question, outstanding, effort.window)?;
+            rounds.push(Figures::of(&window));
         }
         rows.push(Row {
             bench,
@@ -125,15 +122,7 @@ fn greeter(server: &NatsServer, bench: &'static str, effort: Effort) -> Result<V
 /// Makes one call that spins; the connection would get its answer.
 fn spin(server: &NatsServer) -> Result<Connection> {
     let mut connection = Connection::open(server.address)?;
-    let query = CloudEvent {
-        id: new_id(),
-        source: "/conche/bench/driver".to_owned(),
-        ty: SPIN_OP.to_owned(),
-        time: Some(now()),
-        data: Some(Payload::Json("{}".to_owned())),
-        ..CloudEvent::default()
-    };
-    let body = query.to_structured()?.body;
+    let body = envelope(SPIN_OP, "{}").to_structured()?.body;
     let inbox = format!("_INBOX.{}", new_id());
     connection.outgoing.subscribe(&inbox);
     connection

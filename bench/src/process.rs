@@ -10,20 +10,17 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 /// From the start to the `ready` line, compiling plugins included.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
-/// From SIGTERM to the end.
-const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The line that a subject prints when it serves; the host adds to it.
 pub(crate) const READY: &str = "ready";
 
-/// A process that is measured.
+/// A process that is measured. Killed when dropped: nothing it holds is needed again.
 #[derive(Debug)]
 pub(crate) struct Subject {
     name: &'static str,
@@ -77,21 +74,6 @@ impl Subject {
         let status = fs::read_to_string(&path)
             .with_context(|| format!("the {} process: cannot read {path}", self.name))?;
         resident_of(&status).with_context(|| format!("{path} has no VmRSS"))
-    }
-
-    /// Ends it as an operator would.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        let name = self.name;
-        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        let deadline = Instant::now() + STOP_DEADLINE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "the {name} process ended with {status}");
-                return Ok(());
-            }
-            thread::sleep(POLL_INTERVAL);
-        }
-        bail!("the {name} process did not end within {STOP_DEADLINE:?} of SIGTERM")
     }
 }
 

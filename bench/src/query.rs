@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use conche::envelope::{Attribute, CloudEvent, Payload, new_id, new_transaction_id, now};
+use conche::envelope::{Attribute, new_transaction_id};
 
-use crate::driver::{Asker, Question, Span, ask_once};
+use crate::driver::{Asker, Question, Span, Window, ask_once, envelope};
 use crate::process::{NatsServer, Subject};
 use crate::subjects::{self, HostSetup};
 use crate::table::{Figures, Row, Who, compare};
@@ -69,20 +69,12 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Row>> {
         sizes[1]
     );
     print!("{}", compare(&rows));
-    host.stop()?;
     Ok(rows)
 }
 
 /// The greeter's question, to whoever listens on `op`.
 pub(crate) fn question(op: &str) -> Result<Question> {
-    let mut query = CloudEvent {
-        id: new_id(),
-        source: "/conche/bench/driver".to_owned(),
-        ty: op.to_owned(),
-        time: Some(now()),
-        data: Some(Payload::Json(DATA.to_owned())),
-        ..CloudEvent::default()
-    };
+    let mut query = envelope(op, DATA);
     query.set_extension("transactionid", Attribute::Text(new_transaction_id()));
     Ok(Question {
         subject: op.to_owned(),
@@ -95,13 +87,14 @@ pub(crate) fn question(op: &str) -> Result<Question> {
     })
 }
 
-fn measure(
+/// One window on a connection of its own.
+pub(crate) fn measure(
     server: &NatsServer,
     subject: &Subject,
     question: &Question,
     outstanding: usize,
     window: Duration,
-) -> Result<crate::driver::Window> {
+) -> Result<Window> {
     let span = Span {
         warm_up: WARM_UP,
         window,

@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result};
 
 use crate::driver::Window;
 
+/// In a table, what was not measured.
+const MISSING: &str = "-";
+
 /// Who did the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,7 +102,10 @@ pub(crate) fn compare(rows: &[Row]) -> String {
             native.outstanding.to_string(),
             show(Some(n.per_s)),
             of_host(|h| Some(h.per_s)),
-            host.map_or_else(missing, |h| format!("{:.2}", h.per_s / n.per_s)),
+            host.map_or_else(
+                || MISSING.to_owned(),
+                |h| format!("{:.2}", h.per_s / n.per_s),
+            ),
             show(n.p50_us),
             of_host(|h| h.p50_us),
             show(n.p99_us),
@@ -108,7 +114,18 @@ pub(crate) fn compare(rows: &[Row]) -> String {
             of_host(|h| Some(h.cpu_us)),
         ]);
     }
-    markdown(&lines)
+    markdown(&without_empty_columns(&lines))
+}
+
+/// Without the columns that say nothing in any line but the heading.
+fn without_empty_columns(lines: &[Vec<String>]) -> Vec<Vec<String>> {
+    let says = |column: usize| lines.iter().skip(1).any(|line| line[column] != MISSING);
+    let kept = |line: &Vec<String>| {
+        let cells = line.iter().enumerate();
+        let cells = cells.filter(|(column, _)| says(*column));
+        cells.map(|(_, cell)| cell.clone()).collect()
+    };
+    lines.iter().map(kept).collect()
 }
 
 /// The first line is the heading. Columns as wide as their widest cell, numbers to the right.
@@ -167,15 +184,11 @@ fn round(value: f64) -> f64 {
 
 pub(crate) fn show(value: Option<f64>) -> String {
     match value {
-        None => missing(),
+        None => MISSING.to_owned(),
         Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
         Some(value) if value.abs() >= 10.0 => format!("{value:.1}"),
         Some(value) => format!("{value:.2}"),
     }
-}
-
-fn missing() -> String {
-    "-".to_owned()
 }
 
 #[cfg(test)]
@@ -234,6 +247,7 @@ mod tests {
         let text = compare(&[row(Who::Native, 1000.0), row(Who::Host, 820.0)]);
         let line = text.lines().nth(2).unwrap();
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        assert_eq!(cells[1..6], ["64", "1000", "820", "0.82", "12.5"]);
+        assert_eq!(cells[1..7], ["64", "1000", "820", "0.82", "12.5", "12.5"]);
+        assert!(!text.contains("p99"), "nobody measured it: {text}");
     }
 }
