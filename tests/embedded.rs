@@ -1,6 +1,6 @@
 //! Queries, events and reloads on the embedded bus.
 
-use crate::support::{DEADLINE, TestHost, event, guest};
+use crate::support::{DEADLINE, TestHost, guest};
 
 const GREET: &str = "cyverse.greeter.Greet";
 
@@ -22,7 +22,7 @@ async fn bad_input_is_answered_with_a_fault() {
 async fn nobody_serves_an_unknown_op() {
     let host = TestHost::start(&["greeter"]).await;
     let error = host.ask("cyverse.nobody.Get", "{}").await.unwrap_err();
-    assert_eq!(error, "nobody answers");
+    assert_eq!(error, "nobody answers on `cyverse.nobody.Get`");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,14 +36,10 @@ async fn numbers_and_key_order_survive_a_guest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_handled_and_its_effect_stored() {
     let host = TestHost::start(&["auditor"]).await;
-    let cause = event("org.cyverse.events.GreetingRequested", "{}");
-    let message = cause.to_structured().unwrap();
-    let bus = host.host.bus().unwrap();
-    bus.publish(&cause.ty, message, None).await.unwrap();
-    let recorded = "org.cyverse.events.AuditRecorded".parse().unwrap();
-    let stored = bus
-        .wait_for_messages("conche-events", &recorded, 1, DEADLINE)
+    let cause = host
+        .publish("org.cyverse.events.GreetingRequested", "{}")
         .await;
+    let stored = host.stored("org.cyverse.events.AuditRecorded", 1).await;
     let body = String::from_utf8_lossy(&stored[0].message.body).into_owned();
     assert!(body.contains(&cause.id), "{body}");
 }

@@ -9,4 +9,7 @@ mod behaviour;
 mod embedded;
 mod nats;
 mod sandbox;
+mod directory;
+mod embedded;
+mod reload;
 mod support;
