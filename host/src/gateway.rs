@@ -1,26 +1,31 @@
 //! CloudEvents over HTTP: `POST /query` and `POST /event`, structured and binary mode, and on the
-//! embedded bus `GET /events`. Must not know wasmtime, or how plugins are loaded.
+//! embedded bus `GET /events`. Whatever is wrong is answered in the form of a fault. Must not know
+//! wasmtime, or how plugins are loaded.
 
+mod connections;
 mod convert;
 mod guard;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tracing::error;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, QueryAnswer, Travel};
 use crate::embedded::Bus;
 use crate::envelope::{CloudEvent, headers};
+use crate::metrics::QueryEnd;
 use crate::outbound::{Outbound, SendError};
 use crate::shutdown::Shutdown;
+use crate::subject::is_reserved;
 use convert::{Mode, problem};
 
 /// What a request needs.
@@ -33,6 +38,15 @@ pub(crate) struct Gateway {
     pub(crate) bus: Option<Bus>,
 }
 
+/// A request as an event.
+struct Received {
+    event: CloudEvent,
+    mode: Mode,
+    travel: Travel,
+    /// When its answer is due.
+    due: Instant,
+}
+
 /// Serves until the host ends; requests in flight are finished.
 pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, shutdown: Shutdown) {
     let limit = gateway.config.gateway.max_body_bytes;
@@ -41,29 +55,42 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, shutdown: Shu
         .route("/query", post(query))
         .route("/event", post(event))
         .route("/events", get(events))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limit))
         .layer(axum::middleware::from_fn_with_state(
             gateway.clone(),
             guard::check,
         ))
         .with_state(gateway);
-    let ended = async move { shutdown.begun().await };
-    let served = axum::serve(listener, router).with_graceful_shutdown(ended);
-    if let Err(error) = served.await {
-        error!(%error, "the gateway ended");
-    }
+    connections::serve(listener, router, shutdown).await;
 }
 
-async fn query(State(gateway): State<Arc<Gateway>>, http: HeaderMap, body: Bytes) -> Response {
-    let (event, mode, travel) = match read(&http, body) {
-        Ok(read) => read,
+async fn query(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let received = match receive(&gateway, request).await {
+        Ok(received) => received,
         Err(response) => return *response,
     };
-    let answer = gateway.dispatcher.query(&event, travel, None).await;
-    match answer {
+    let Received {
+        event,
+        mode,
+        travel,
+        due,
+    } = received;
+    let left = due.saturating_duration_since(Instant::now());
+    let travel = Travel {
+        timeout: Some(travel.timeout.map_or(left, |asked| asked.min(left))),
+        ..travel
+    };
+    match gateway.dispatcher.query(&event, travel, None).await {
         QueryAnswer::Reply { reply, .. } => convert::reply(&reply, mode),
         QueryAnswer::Silence => convert::empty(StatusCode::NO_CONTENT),
-        QueryAnswer::Fault { fault, .. } => convert::fault(&fault),
+        QueryAnswer::Fault {
+            envelope,
+            fault,
+            end,
+            ..
+        } => convert::fault(&fault, &envelope, end == QueryEnd::Shed),
         QueryAnswer::Unserved => problem(
             StatusCode::NOT_FOUND,
             &format!("no plugin serves query `{}`", event.ty),
@@ -71,11 +98,18 @@ async fn query(State(gateway): State<Arc<Gateway>>, http: HeaderMap, body: Bytes
     }
 }
 
-async fn event(State(gateway): State<Arc<Gateway>>, http: HeaderMap, body: Bytes) -> Response {
-    let (event, _, _) = match read(&http, body) {
-        Ok(read) => read,
+async fn event(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
+    let Received { event, due, .. } = match receive(&gateway, request).await {
+        Ok(received) => received,
         Err(response) => return *response,
     };
+    if is_reserved(&event.ty) {
+        let text = format!(
+            "type `{}` is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host",
+            event.ty
+        );
+        return problem(StatusCode::BAD_REQUEST, &text);
+    }
     let mut message = match event.to_structured() {
         Ok(message) => message,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -87,17 +121,22 @@ async fn event(State(gateway): State<Arc<Gateway>>, http: HeaderMap, body: Bytes
         let text = format!("no stream takes events of type `{}`", event.ty);
         return problem(StatusCode::NOT_FOUND, &text);
     };
-    match gateway.outbound.publish_event(&subject, message).await {
-        Ok(stored) => convert::stored(&stored),
-        Err(error) => {
-            let status = match error {
-                SendError::NoStream { .. } => StatusCode::NOT_FOUND,
-                SendError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                _ => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            problem(status, &error.to_string())
+    let publish = gateway.outbound.publish_event(&subject, message);
+    let error = match timeout_at(due, publish).await {
+        Ok(Ok(stored)) => return convert::stored(&stored),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            let text = "the stream did not confirm in time: it may have the event; \
+                        sending it again with the same id is safe";
+            return problem(StatusCode::GATEWAY_TIMEOUT, text);
         }
-    }
+    };
+    let status = match error {
+        SendError::NoStream { .. } => StatusCode::NOT_FOUND,
+        SendError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    problem(status, &error.to_string())
 }
 
 /// Every event of the embedded stream, a line each, in order.
@@ -108,12 +147,48 @@ async fn events(State(gateway): State<Arc<Gateway>>) -> Response {
             "events can be read back from the embedded bus only: use the nats command",
         );
     };
-    let mut lines = Vec::new();
-    for stored in bus.messages(&gateway.config.events.stream) {
-        lines.extend_from_slice(&stored.message.body);
-        lines.push(b'\n');
-    }
-    convert::lines(lines)
+    let stored = bus.messages(&gateway.config.events.stream);
+    convert::lines(stored.iter().map(|stored| &*stored.message.body))
+}
+
+async fn unknown_path(uri: Uri) -> Response {
+    let text = format!(
+        "nothing is at {}: there are POST /query, POST /event and GET /events",
+        uri.path()
+    );
+    problem(StatusCode::NOT_FOUND, &text)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let text = format!("{method} is not for {}: see the header allow", uri.path());
+    problem(StatusCode::METHOD_NOT_ALLOWED, &text)
+}
+
+/// Reads a request to its end, within the time and the size that it may have.
+async fn receive(gateway: &Gateway, request: Request) -> Result<Received, Box<Response>> {
+    let limits = &gateway.config.gateway;
+    let due = Instant::now() + limits.timeout;
+    let http = request.headers().clone();
+    let body = match timeout_at(due, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(too_large(limits.max_body_bytes));
+        }
+        Ok(Err(rejection)) => {
+            return Err(Box::new(problem(
+                rejection.status(),
+                &rejection.body_text(),
+            )));
+        }
+        Err(_) => return Err(too_slow(limits.timeout)),
+    };
+    let (event, mode, travel) = read(&http, body)?;
+    Ok(Received {
+        event,
+        mode,
+        travel,
+        due,
+    })
 }
 
 fn read(http: &HeaderMap, body: Bytes) -> Result<(CloudEvent, Mode, Travel), Box<Response>> {
@@ -126,4 +201,14 @@ fn read(http: &HeaderMap, body: Bytes) -> Result<(CloudEvent, Mode, Travel), Box
             &error.to_string(),
         ))),
     }
+}
+
+fn too_large(limit: usize) -> Box<Response> {
+    let text = format!("the body has more than the {limit} bytes of max_body in [gateway]");
+    Box::new(problem(StatusCode::PAYLOAD_TOO_LARGE, &text))
+}
+
+fn too_slow(limit: Duration) -> Box<Response> {
+    let text = format!("the body did not arrive within the {limit:?} of timeout in [gateway]");
+    Box::new(problem(StatusCode::REQUEST_TIMEOUT, &text))
 }

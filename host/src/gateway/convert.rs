@@ -1,12 +1,12 @@
 //! Between HTTP and the envelope: the CloudEvents HTTP binding.
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use sha2::{Digest as _, Sha256};
 
-use crate::envelope::{CloudEvent, Fault, Message, Payload};
+use crate::envelope::{CloudEvent, Fault, Message, headers};
 use crate::outbound::Stored;
 
 /// How a request came, and so how its answer goes.
@@ -16,36 +16,66 @@ pub(super) enum Mode {
     Binary,
 }
 
-/// The request as a message. One in neither mode, or in batch mode, is refused.
+/// The request as a message, with the headers that mean something. One in neither mode, in batch
+/// mode, or in another format than JSON is refused.
 pub(super) fn message(http: &HeaderMap, body: Bytes) -> Result<(Message, Mode), Box<Response>> {
-    let content_type = http
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let mode = if content_type.starts_with("application/cloudevents-batch") {
-        return Err(refused("batches are not taken: post one event at a time"));
-    } else if content_type.starts_with("application/cloudevents") {
-        Mode::Structured
-    } else if http.contains_key("ce-specversion") {
-        Mode::Binary
-    } else {
-        return Err(refused(
-            "no CloudEvent: send content-type application/cloudevents+json, or ce- headers",
-        ));
-    };
+    let header = |name| http.get(name).and_then(|value| value.to_str().ok());
+    let encoding = header(CONTENT_ENCODING.as_str()).unwrap_or("identity");
+    if !encoding.trim().eq_ignore_ascii_case("identity") {
+        return Err(refused(&format!(
+            "content-encoding `{encoding}` is not taken: send the body as it is"
+        )));
+    }
+    let mode = mode(
+        header(CONTENT_TYPE.as_str()).unwrap_or_default(),
+        http.contains_key(headers::CE_SPECVERSION),
+    )?;
     let mut message = Message {
         body,
         ..Message::default()
     };
-    for (name, value) in http {
-        if let Ok(value) = value.to_str() {
-            message
-                .headers
-                .append(name.as_str().to_owned(), value.to_owned());
-        }
+    for (name, value) in http.iter().filter(|(name, _)| means_something(name)) {
+        // The binding percent-encodes what is not ASCII; those who forget write UTF-8.
+        let Ok(value) = std::str::from_utf8(value.as_bytes()) else {
+            let text = format!("header `{name}` is no UTF-8: percent-encode it");
+            return Err(Box::new(problem(StatusCode::BAD_REQUEST, &text)));
+        };
+        message
+            .headers
+            .append(name.as_str().to_owned(), value.to_owned());
     }
     Ok((message, mode))
+}
+
+/// Structured if the content type says so, whatever `ce-` headers there are.
+fn mode(content_type: &str, has_specversion: bool) -> Result<Mode, Box<Response>> {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/cloudevents" | "application/cloudevents+json" => Ok(Mode::Structured),
+        batch if batch.starts_with("application/cloudevents-batch") => {
+            Err(refused("batches are not taken: post one event at a time"))
+        }
+        other if other.starts_with("application/cloudevents") => Err(refused(&format!(
+            "content-type `{other}` is not taken: send application/cloudevents+json"
+        ))),
+        _ if has_specversion => Ok(Mode::Binary),
+        _ => Err(refused(
+            "no CloudEvent: send content-type application/cloudevents+json, or ce- headers",
+        )),
+    }
+}
+
+fn means_something(name: &HeaderName) -> bool {
+    const OTHERS: [&str; 5] = [
+        headers::CONTENT_TYPE,
+        headers::TRACEPARENT,
+        headers::TRACESTATE,
+        headers::CONCHE_HOPS,
+        headers::CONCHE_TIMEOUT_MS,
+    ];
+    let is = |other: &&str| other.eq_ignore_ascii_case(name.as_str());
+    name.as_str().starts_with("ce-") || OTHERS.iter().any(is)
 }
 
 /// A reply, in the mode of its query.
@@ -63,27 +93,21 @@ pub(super) fn reply(event: &CloudEvent, mode: Mode) -> Response {
     }
 }
 
-/// A fault: its code as the status where HTTP has such a code for errors.
-pub(super) fn fault(fault: &Fault) -> Response {
+/// A fault as on the wire, its code as the status where HTTP has such a code for errors.
+pub(super) fn fault(fault: &Fault, envelope: &CloudEvent, shed: bool) -> Response {
     let status = StatusCode::from_u16(fault.code)
         .ok()
         .filter(|status| status.is_client_error() || status.is_server_error())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let details = match &fault.details {
-        Some(Payload::Json(json)) => serde_json::from_str::<Box<serde_json::value::RawValue>>(json)
-            .map_or_else(
-                |_| serde_json::json!(json).to_string(),
-                |raw| raw.get().to_owned(),
-            ),
-        Some(Payload::Text(text)) => serde_json::json!(text).to_string(),
-        Some(Payload::Binary(_)) | None => "null".to_owned(),
+    let Ok(mut message) = fault.to_message(envelope) else {
+        return problem(status, &fault.message);
     };
-    let body = format!(
-        r#"{{"code":{},"message":{},"details":{details}}}"#,
-        fault.code,
-        serde_json::json!(fault.message),
-    );
-    json(status, body)
+    message.headers.remove(headers::NATS_SERVICE_ERROR);
+    message.headers.remove(headers::NATS_SERVICE_ERROR_CODE);
+    if shed {
+        message.headers.insert(headers::CONCHE_SHED, "1");
+    }
+    http(status, message)
 }
 
 /// An error of the gateway's own, in the form of a fault.
@@ -102,8 +126,20 @@ pub(super) fn stored(stored: &Stored) -> Response {
     json(StatusCode::ACCEPTED, body.to_string())
 }
 
-/// JSON lines.
-pub(super) fn lines(lines: Vec<u8>) -> Response {
+/// JSON lines. A line end within JSON can only be white space between two tokens.
+pub(super) fn lines<'a>(documents: impl Iterator<Item = &'a [u8]>) -> Response {
+    let mut lines = Vec::new();
+    for document in documents {
+        let in_line = |byte: &u8| {
+            if matches!(byte, b'\n' | b'\r') {
+                b' '
+            } else {
+                *byte
+            }
+        };
+        lines.extend(document.iter().map(in_line));
+        lines.push(b'\n');
+    }
     let mut response = Response::new(Body::from(lines));
     let kind = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(CONTENT_TYPE, kind);
