@@ -38,17 +38,11 @@ async fn a_plugin_that_comes_later_serves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_ends_on_the_version_it_began_on() {
     let host = with_v1().await;
-    let old = host.serving("versioned").unwrap();
-    let idle = old.lanes().free();
+    let idle = host.free_slots("versioned");
     let bus = host.host.bus().clone();
     let message = event(GET, r#"{"sleep_ms":3000}"#).to_structured().unwrap();
     let slow = tokio::spawn(async move { bus.request(GET, message, DEADLINE).await });
-    let running = async {
-        while old.lanes().free() == idle {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, running).await.unwrap();
+    host.until_running("versioned", idle).await;
     host.put("versioned", &bytes("versioned_v2"));
     host.ask_until(GET, "{}", |answer| answer.contains("2.0.0"))
         .await;

@@ -163,6 +163,22 @@ impl TestHost {
         registry.plugin(&plugin_name(name)).cloned()
     }
 
+    /// Slots of a plugin that serves.
+    pub(crate) fn free_slots(&self, name: &str) -> usize {
+        self.serving(name).unwrap().lanes().free()
+    }
+
+    /// Waits until a call runs, with the free slots there were before.
+    pub(crate) async fn until_running(&self, name: &str, before: usize) {
+        let running = async {
+            while self.free_slots(name) == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, running).await;
+        waited.expect("no call began");
+    }
+
     /// Asks on the bus, as any service would.
     pub(crate) async fn ask(&self, op: &str, json: &str) -> Result<Message, String> {
         let message = event(op, json).to_structured().unwrap();
