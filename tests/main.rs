@@ -5,15 +5,15 @@
     reason = "a test's helpers fail the test as its own lines do"
 )]
 
+mod bad_input;
 mod behaviour;
-mod embedded;
-mod nats;
-mod sandbox;
 mod directory;
 mod embedded;
 mod gateway;
 mod gateway_limits;
 mod http;
 mod malformed;
+mod nats;
 mod reload;
+mod sandbox;
 mod support;

@@ -227,6 +227,12 @@ impl TestHost {
         self.messages("conche-events", subject, count).await
     }
 
+    /// Waits for so many dead letters.
+    pub(crate) async fn dead_letters(&self, count: usize) -> Vec<StoredMessage> {
+        self.messages("conche-events-dlq", "conche.dlq.>", count)
+            .await
+    }
+
     async fn messages(&self, stream: &str, subject: &str, count: usize) -> Vec<StoredMessage> {
         let (bus, pattern) = (self.host.bus(), subject.parse().unwrap());
         let stored = bus.wait_for_messages(stream, &pattern, count, DEADLINE);
