@@ -56,7 +56,7 @@ async fn a_query_that_is_no_event_gets_no_answer() {
         "an op that nobody serves, on the subject of another",
     ));
     // Others share those subjects: an error of ours could be taken for their answer.
-    let bus = host.host.bus();
+    let bus = host.bus();
     let asked = messages.into_iter().map(|(message, what)| async move {
         let answer = bus
             .request(GREET, message, Duration::from_millis(300))
@@ -73,7 +73,7 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter_byte_for_byte() {
     let host = TestHost::start(&["auditor"]).await;
     let mut sent = BTreeMap::new();
     for (message, error) in malformed(HEARD) {
-        let stored = host.host.bus().publish(HEARD, message.clone(), None).await;
+        let stored = host.bus().publish(HEARD, message.clone(), None).await;
         sent.insert(stored.unwrap().seq, (message, error));
     }
     for dead in host.dead_letters(sent.len()).await {
@@ -100,7 +100,7 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter_byte_for_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_larger_than_the_server_takes_is_a_fault() {
     let host = TestHost::start(&["hostile"]).await;
-    let max = host.host.bus().max_payload();
+    let max = host.bus().max_payload();
     // Below the limit by itself, and above it with its envelope or its headers.
     for (behaviour, bytes) in [
         ("BigReply", max + max / 2),
@@ -112,7 +112,7 @@ async fn an_answer_larger_than_the_server_takes_is_a_fault() {
         let amount = format!(r#"{{"bytes":{bytes}}}"#);
         let fault = host.ask_json(&op, &amount).await.unwrap_err();
         assert_eq!(fault.code, 500, "{behaviour} {bytes}");
-        let told = fault.message.contains("more than the server takes");
+        let told = fault.message.contains("more than the") || fault.message.contains("shortened");
         assert!(told, "{behaviour} {bytes}: {}", fault.message.len());
     }
     let small = note(&host, "BigReply", r#"{"bytes":1000}"#).await;
@@ -124,7 +124,7 @@ async fn emits_that_are_too_many_or_too_large_are_over_budget() {
     let host = TestHost::start(&["hostile"]).await;
     let big = note(&host, "BigEmit", r#"{"bytes":1500000}"#).await;
     assert!(big.contains("bytes, more than the"), "{big}");
-    let bus = host.host.bus();
+    let bus = host.bus();
     assert!(bus.messages("conche-events").is_empty());
 
     let many = note(&host, "EmitForever", r#"{"count":1000}"#).await;
@@ -182,7 +182,7 @@ async fn floods_of_a_guest_are_cut_and_it_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_flood_of_queries_each_is_answered_or_told_to_ask_again() {
     let host = TestHost::start(&["greeter"]).await;
-    let bus = host.host.bus();
+    let bus = host.bus();
     let asked = (0..6000).map(|_| async {
         let message = event(GREET, r#"{"name":"Ada"}"#).to_structured().unwrap();
         match bus.request(GREET, message, DEADLINE).await {

@@ -130,8 +130,8 @@ async fn a_default_takes_what_nobody_else_does_and_never_says_that_it_failed(on:
 
 async fn an_event_is_handled_and_its_effect_stored(on: On) {
     let host = TestHost::on(on, &["auditor"], "").await;
-    let cause = event("org.cyverse.events.GreetingRequested", "{}");
-    host.publish(&cause).await;
+    let asked = "org.cyverse.events.GreetingRequested";
+    let cause = host.publish(asked, "{}").await;
     let recorded = "org.cyverse.events.AuditRecorded";
     let stored = host.wire.wait_for(EVENTS, recorded, 1).await;
     let record = CloudEvent::decode(&stored[0].message).unwrap();
@@ -143,7 +143,7 @@ async fn an_event_is_handled_and_its_effect_stored(on: On) {
 
 async fn an_effect_carries_its_cause(on: On) {
     let host = TestHost::on(on, &["auditor"], "").await;
-    host.publish(&event("org.cyverse.events.GreetingRequested", "{}"))
+    host.publish("org.cyverse.events.GreetingRequested", "{}")
         .await;
     let recorded = "org.cyverse.events.AuditRecorded";
     let stored = host.wire.wait_for(EVENTS, recorded, 1).await;
@@ -160,7 +160,7 @@ async fn a_retry_comes_again_and_effects_are_stored_once(on: On) {
     let script = r#"{"report":true,"steps":[
         {"emit":{"type":"org.cyverse.events.probe.Out","data":{"n":1},"key":"a"}},
         {"retry":{"message":"later","after_ms":1},"before_attempt":3}]}"#;
-    host.publish(&event(DO, script)).await;
+    host.publish(DO, script).await;
     let done = "org.cyverse.events.probe.Done";
     let report = host.wire.wait_for(EVENTS, done, 1).await;
     let body = String::from_utf8_lossy(&report[0].message.body).into_owned();
@@ -175,8 +175,7 @@ async fn a_retry_comes_again_and_effects_are_stored_once(on: On) {
 async fn a_rejected_event_is_dead_lettered_byte_for_byte(on: On) {
     let host = TestHost::on(on, &["probe"], "").await;
     let script = r#"{ "steps":[{"reject":{"code":400,"message":"never"}}]}"#;
-    let rejected = event(DO, script);
-    host.publish(&rejected).await;
+    let rejected = host.publish(DO, script).await;
     let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
     assert_eq!(
         letters[0].subject,
@@ -206,8 +205,7 @@ async fn what_cannot_be_decoded_is_dead_lettered(on: On) {
 async fn an_event_that_fails_too_often_is_dead_lettered(on: On) {
     let retry = "[plugins.default.retry]\nmax-attempts = 3\nfirst = \"1ms\"\n";
     let host = TestHost::on(on, &["probe"], retry).await;
-    host.publish(&event(DO, r#"{"steps":[{"panic":"always"}]}"#))
-        .await;
+    host.publish(DO, r#"{"steps":[{"panic":"always"}]}"#).await;
     let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
     let header = |name: &str| letters[0].message.headers.get(name).unwrap_or_default();
     assert_eq!(header("Conche-Dlq-Attempts"), "3");

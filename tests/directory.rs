@@ -8,6 +8,8 @@ use conche::host::Host;
 use conche::sandbox::Digest;
 
 use crate::reload::{GET, version, with_v1};
+use tokio::runtime::Handle;
+
 use crate::support::{Setup, TestHost, bytes, guest};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +69,10 @@ async fn a_plugins_directory_that_is_missing_is_said_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let none = dir.path().join("none");
     let config = Setup::default().config(&none);
-    let error = Host::start(config).await.unwrap_err().to_string();
+    let error = Host::start(config, &Handle::current())
+        .await
+        .unwrap_err()
+        .to_string();
     let expected = format!(
         "plugins directory `{}` does not exist or is no directory: create it, or name another",
         none.display()

@@ -5,24 +5,10 @@ use crate::support::{DEADLINE, TestHost, guest};
 const GREET: &str = "cyverse.greeter.Greet";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_query_is_answered() {
-    let host = TestHost::start(&["greeter"]).await;
-    let answer = host.ask_json(GREET, r#"{"name":"Ada"}"#).await;
-    assert_eq!(answer.unwrap(), r#"{"greeting":"Hello, Ada!"}"#);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_answered_with_a_fault() {
     let host = TestHost::start(&["greeter"]).await;
     let fault = host.ask_json(GREET, r#"{"name":5}"#).await.unwrap_err();
     assert_eq!(fault.code, 400);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_serves_an_unknown_op() {
-    let host = TestHost::start(&["greeter"]).await;
-    let error = host.ask("cyverse.nobody.Get", "{}").await.unwrap_err();
-    assert_eq!(error, "nobody answers on `cyverse.nobody.Get`");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,17 +17,6 @@ async fn numbers_and_key_order_survive_a_guest() {
     let json = r#"{"z":12345678901234567890123,"a":[1.50,  2]}"#;
     let answer = host.ask_json("cyverse.probe.Echo", json).await.unwrap();
     assert!(answer.contains(json), "{answer}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_handled_and_its_effect_stored() {
-    let host = TestHost::start(&["auditor"]).await;
-    let cause = host
-        .publish("org.cyverse.events.GreetingRequested", "{}")
-        .await;
-    let stored = host.stored("org.cyverse.events.AuditRecorded", 1).await;
-    let body = String::from_utf8_lossy(&stored[0].message.body).into_owned();
-    assert!(body.contains(&cause.id), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

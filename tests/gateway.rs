@@ -235,7 +235,7 @@ async fn events_that_no_stream_should_have_are_refused() {
         let text = response.error(400);
         assert!(text.contains("is reserved"), "{text}");
     }
-    assert!(host.host.bus().messages("conche-events-dlq").is_empty());
+    assert!(host.bus().messages("conche-events-dlq").is_empty());
     let large = envelope(EVENT_TYPE, &json!("x".repeat(1 << 20)));
     let text = post_event(gateway, "/event", &large).await.error(413);
     assert!(

@@ -170,7 +170,7 @@ async fn two_hosts_share_and_one_leaves_without_a_loss() {
 async fn an_added_type_is_for_what_comes_later() {
     let host = TestHost::on(On::Nats, &["probe"], "").await;
     let late = "org.cyverse.events.probe.Late";
-    host.publish(&event(late, REPORT)).await;
+    host.publish(late, REPORT).await;
     let policy = format!("[config]\ntypes = \"{late}\"\n");
     std::fs::write(host.dir.path().join("probe.toml"), policy).unwrap();
     let grown = async {
@@ -184,8 +184,7 @@ async fn an_added_type_is_for_what_comes_later() {
         }
     };
     tokio::time::timeout(DEADLINE, grown).await.unwrap();
-    let second = event(late, REPORT);
-    host.publish(&second).await;
+    let second = host.publish(late, REPORT).await;
     let done = host.wire.wait_for(EVENTS, DONE, 1).await;
     let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
     // The report's subject is the id of what it reports on.
@@ -205,7 +204,7 @@ async fn a_type_no_longer_listened_to_is_dead_lettered() {
         answer.contains("other")
     })
     .await;
-    host.publish(&event(late, REPORT)).await;
+    host.publish(late, REPORT).await;
     let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
     let reason = letters[0].message.headers.get("Conche-Dlq-Reason").unwrap();
     assert!(reason.starts_with("unlistened: "), "{reason}");
@@ -223,10 +222,9 @@ async fn a_full_dead_letter_stream_stops_the_plugin_and_drops_nothing() {
     client.api(&format!("STREAM.CREATE.{DEAD}"), full).await;
     let host = TestHost::with_server(Some(server), &["probe"], "").await;
     let reject = r#"{"steps":[{"reject":{"code":400,"message":"never"}}]}"#;
-    let (first, second) = (event(DO, reject), event(DO, reject));
-    host.publish(&first).await;
+    host.publish(DO, reject).await;
     host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
-    host.publish(&second).await;
+    host.publish(DO, reject).await;
     let waits = async {
         loop {
             let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
@@ -245,7 +243,7 @@ async fn a_full_dead_letter_stream_stops_the_plugin_and_drops_nothing() {
         "{:?}",
         letters[0].subject
     );
-    host.publish(&event(DO, REPORT)).await;
+    host.publish(DO, REPORT).await;
     host.wire.wait_for(EVENTS, DONE, 1).await;
 }
 
@@ -253,7 +251,7 @@ async fn a_full_dead_letter_stream_stops_the_plugin_and_drops_nothing() {
 async fn a_long_handler_is_not_delivered_twice() {
     let host = TestHost::on(On::Nats, &["probe"], "[events]\nack_wait = \"1s\"").await;
     let script = r#"{"report":true,"steps":[{"sleep":{"ms":2500}}]}"#;
-    host.publish(&event(DO, script)).await;
+    host.publish(DO, script).await;
     let done = host.wire.wait_for(EVENTS, DONE, 1).await;
     let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
     assert!(body.contains(r#""calls":1"#), "{body}");
@@ -278,7 +276,7 @@ async fn a_deleted_consumer_is_made_anew() {
         }
     };
     tokio::time::timeout(DEADLINE, made).await.unwrap();
-    host.publish(&event(DO, REPORT)).await;
+    host.publish(DO, REPORT).await;
     host.wire.wait_for(EVENTS, DONE, 1).await;
 }
 

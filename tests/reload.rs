@@ -39,7 +39,7 @@ async fn a_plugin_that_comes_later_serves() {
 async fn a_call_ends_on_the_version_it_began_on() {
     let host = with_v1().await;
     let idle = host.free_slots("versioned");
-    let bus = host.host.bus().clone();
+    let bus = host.bus().clone();
     let message = event(GET, r#"{"sleep_ms":3000}"#).to_structured().unwrap();
     let slow = tokio::spawn(async move { bus.request(GET, message, DEADLINE).await });
     host.until_running("versioned", idle).await;
@@ -63,7 +63,7 @@ async fn a_removed_plugin_leaves_no_query_without_an_answer() {
         }
     };
     let askers: Vec<_> = (0..8)
-        .map(|_| tokio::spawn(ask(host.host.bus().clone())))
+        .map(|_| tokio::spawn(ask(host.bus().clone())))
         .collect();
     std::fs::remove_file(host.path("versioned")).unwrap();
     for asker in askers {

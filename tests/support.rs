@@ -1,22 +1,43 @@
-//! A host with the guests a test names, on its own bus and in its own directory; and how a test
-//! waits until that host has seen what the test did to the directory.
+//! A host with the guests a test names, on a bus or a server of its own and in its own directory.
+
+mod directory;
+pub(crate) mod server;
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use conche::config::{Config, Flags, Mode};
-use conche::embedded::StoredMessage;
+use conche::embedded::Bus;
 use conche::envelope::{CloudEvent, Fault, Message, Payload, new_id, now};
 use conche::host::Host;
-use conche::plugin::Plugin;
 use conche::policy::{Granting, PluginName};
-use conche::reload::Report;
-use conche::sandbox::Digest;
-use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use server::NatsServer;
+pub(crate) use wire::{Found, Wire};
 
 /// The longest that any condition may take to come true.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a host on a server may do in tests: all that `conche dev` grants.
+const GRANTS: &str = r#"
+[health]
+listen = "off"
+[plugins.default.grants]
+emit = ["org.cyverse.events.>"]
+request = ["cyverse.>"]
+any-query = true
+any-event = true
+"#;
+
+/// What a test's host runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    Nats,
+    Bus,
+}
 
 /// A built component, from `cargo xtask guests`.
 pub(crate) fn guest(name: &str) -> PathBuf {
@@ -50,6 +71,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) config: &'a str,
     /// Only what policies grant, as `conche run` has it; otherwise everything.
     pub(crate) grants_as_written: bool,
+    /// Runs on it; otherwise on the embedded bus.
+    pub(crate) server: Option<NatsServer>,
     /// Where the plugins are, if somewhere else than in `TestHost::dir`.
     pub(crate) plugins: Option<&'a Path>,
 }
@@ -58,23 +81,16 @@ pub(crate) struct Setup<'a> {
 pub(crate) struct TestHost {
     pub(crate) host: Host,
     pub(crate) dir: TempDir,
+    pub(crate) wire: Wire,
+    pub(crate) server: Option<NatsServer>,
 }
 
 impl Setup<'_> {
     /// The configuration for plugins in `dir`.
     pub(crate) fn config(&self, dir: &Path) -> Config {
-        let aside = tempfile::tempdir().unwrap();
-        let file = aside.path().join("conche.toml");
-        std::fs::write(&file, self.config).unwrap();
-        let flags = Flags {
-            config: Some(file),
-            plugins: Some(self.plugins.unwrap_or(dir).to_owned()),
-            listen: Some("127.0.0.1:0".into()),
-            // Compiled code may be shared: it is looked up by what it was compiled from.
-            cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")),
-            ..Flags::default()
-        };
-        let mut config = Config::load(Mode::Dev, &flags).unwrap();
+        let plugins = self.plugins.unwrap_or(dir);
+        let url = self.server.as_ref().map(NatsServer::url);
+        let mut config = resolve(plugins, url.as_deref(), self.config);
         if self.grants_as_written {
             config.plugins.rules = config.plugins.rules.granted(Granting::AsWritten);
         }
@@ -83,10 +99,27 @@ impl Setup<'_> {
 }
 
 impl TestHost {
-    /// Starts with these guests, each under its own name.
+    /// Starts on the embedded bus with these guests, each under its own name.
     pub(crate) async fn start(guests: &[&str]) -> TestHost {
+        TestHost::on(On::Bus, guests, "").await
+    }
+
+    /// Starts with these guests and these lines of configuration.
+    pub(crate) async fn on(on: On, guests: &[&str], config: &str) -> TestHost {
+        let server = (on == On::Nats).then(NatsServer::start);
+        TestHost::with_server(server, guests, config).await
+    }
+
+    /// Starts on this server, or on the embedded bus.
+    pub(crate) async fn with_server(
+        server: Option<NatsServer>,
+        guests: &[&str],
+        config: &str,
+    ) -> TestHost {
         TestHost::with(Setup {
             guests,
+            config,
+            server,
             ..Setup::default()
         })
         .await
@@ -100,90 +133,29 @@ impl TestHost {
         for (name, text) in setup.policies {
             std::fs::write(dir.path().join(format!("{name}.toml")), text).unwrap();
         }
-        let host = Host::start(setup.config(dir.path())).await.unwrap();
-        TestHost { host, dir }
-    }
-
-    /// The file of a plugin.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(format!("{name}.wasm"))
-    }
-
-    /// Writes a plugin's file as one should: under another name, then renamed.
-    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
-        let temporary = self.dir.path().join(format!("{name}.part"));
-        std::fs::write(&temporary, bytes).unwrap();
-        std::fs::rename(&temporary, self.path(name)).unwrap();
-    }
-
-    /// Writes or replaces a plugin's policy.
-    pub(crate) fn put_policy(&self, name: &str, text: &str) {
-        let temporary = self.dir.path().join(format!("{name}.part"));
-        std::fs::write(&temporary, text).unwrap();
-        let policy = self.dir.path().join(format!("{name}.toml"));
-        std::fs::rename(&temporary, policy).unwrap();
-    }
-
-    /// Waits until a look found what is wanted.
-    pub(crate) async fn reports(&self, wanted: impl Fn(&Report) -> bool) -> Report {
-        let mut reports = self.host.report();
-        let waited = tokio::time::timeout(DEADLINE, reports.wait_for(|report| wanted(report)));
-        match waited.await {
-            Ok(report) => report.unwrap().clone(),
-            Err(_) => panic!(
-                "never reported; the last: {:#?}",
-                self.host.report().borrow()
-            ),
+        let io = Handle::current();
+        let host = Host::start(setup.config(dir.path()), &io).await.unwrap();
+        let wire = match &setup.server {
+            Some(server) => Wire::connect(&server.url()).await,
+            None => Wire::Bus(host.bus().unwrap().clone()),
+        };
+        TestHost {
+            host,
+            dir,
+            wire,
+            server: setup.server,
         }
     }
 
-    /// Waits until the host tried these bytes as that plugin: why it refused them, if it did.
-    pub(crate) async fn tried(&self, name: &str, bytes: &[u8]) -> Option<String> {
-        let (name, digest) = (plugin_name(name), Digest::of(bytes));
-        let is_tried = |report: &Report| {
-            let standing = report.plugins.get(&name);
-            standing.is_some_and(|standing| standing.digest == Some(digest))
-        };
-        self.reports(is_tried).await.plugins[&name].refusal.clone()
+    /// The bus of a host that runs on it.
+    pub(crate) fn bus(&self) -> &Bus {
+        self.host.bus().unwrap()
     }
 
-    /// Waits until the host refuses a plugin with such a reason.
-    pub(crate) async fn refuses(&self, name: &str, reason: &str) {
-        let name = plugin_name(name);
-        let refuses = |report: &Report| {
-            let refusal = report.plugins.get(&name).and_then(|it| it.refusal.as_ref());
-            refusal.is_some_and(|text| text.contains(reason))
-        };
-        self.reports(refuses).await;
-    }
-
-    /// The version that serves now.
-    pub(crate) fn serving(&self, name: &str) -> Option<Arc<Plugin>> {
-        let registry = self.host.dispatcher().registry();
-        registry.plugin(&plugin_name(name)).cloned()
-    }
-
-    /// Slots of a plugin that serves.
-    pub(crate) fn free_slots(&self, name: &str) -> usize {
-        self.serving(name).unwrap().lanes().free()
-    }
-
-    /// Waits until a call runs, with the free slots there were before.
-    pub(crate) async fn until_running(&self, name: &str, before: usize) {
-        let running = async {
-            while self.free_slots(name) == before {
-                tokio::task::yield_now().await;
-            }
-        };
-        let waited = tokio::time::timeout(DEADLINE, running).await;
-        waited.expect("no call began");
-    }
-
-    /// Asks on the bus, as any service would.
+    /// Asks as any service would.
     pub(crate) async fn ask(&self, op: &str, json: &str) -> Result<Message, String> {
         let message = event(op, json).to_structured().unwrap();
-        let answer = self.host.bus().request(op, message, DEADLINE).await;
-        answer.map_err(|error| error.to_string())
+        self.wire.request(op, message, DEADLINE).await
     }
 
     /// Asks, and reads the JSON of the answer or the fault.
@@ -218,28 +190,40 @@ impl TestHost {
     pub(crate) async fn publish(&self, ty: &str, json: &str) -> CloudEvent {
         let event = event(ty, json);
         let message = event.to_structured().unwrap();
-        self.host.bus().publish(ty, message, None).await.unwrap();
+        self.wire.publish(ty, message).await.unwrap();
         event
     }
 
     /// Waits for so many events on a subject.
-    pub(crate) async fn stored(&self, subject: &str, count: usize) -> Vec<StoredMessage> {
-        self.messages("conche-events", subject, count).await
+    pub(crate) async fn stored(&self, subject: &str, count: usize) -> Vec<Found> {
+        self.wire.wait_for("conche-events", subject, count).await
     }
 
     /// Waits for so many dead letters.
-    pub(crate) async fn dead_letters(&self, count: usize) -> Vec<StoredMessage> {
-        self.messages("conche-events-dlq", "conche.dlq.>", count)
-            .await
+    pub(crate) async fn dead_letters(&self, count: usize) -> Vec<Found> {
+        let stream = "conche-events-dlq";
+        self.wire.wait_for(stream, "conche.dlq.>", count).await
     }
+}
 
-    async fn messages(&self, stream: &str, subject: &str, count: usize) -> Vec<StoredMessage> {
-        let (bus, pattern) = (self.host.bus(), subject.parse().unwrap());
-        let stored = bus.wait_for_messages(stream, &pattern, count, DEADLINE);
-        let stored = stored.await;
-        assert!(stored.len() >= count, "{stream}: {stored:#?}");
-        stored
-    }
+/// The configuration of a host whose plugins are in `dir`.
+pub(crate) fn resolve(dir: &Path, url: Option<&str>, more: &str) -> Config {
+    // Not among the plugins: a test may take their directory away.
+    let aside = tempfile::tempdir().unwrap();
+    let file = aside.path().join("conche.toml");
+    let grants = if url.is_some() { GRANTS } else { "" };
+    std::fs::write(&file, format!("{more}\n{grants}")).unwrap();
+    let flags = Flags {
+        config: Some(file),
+        plugins: Some(dir.to_owned()),
+        nats_url: url.map(str::to_owned),
+        // Compiled code may be shared: it is looked up by what it was compiled from.
+        cache_dir: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")),
+        listen: Some("127.0.0.1:0".into()),
+        ..Flags::default()
+    };
+    let mode = if url.is_some() { Mode::Run } else { Mode::Dev };
+    Config::load(mode, &flags).unwrap()
 }
 
 pub(crate) fn plugin_name(name: &str) -> PluginName {
