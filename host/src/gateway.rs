@@ -2,7 +2,6 @@
 //! embedded bus `GET /events`. Whatever is wrong is answered in the form of a fault. Must not know
 //! wasmtime, or how plugins are loaded.
 
-mod connections;
 mod convert;
 mod guard;
 
@@ -22,11 +21,24 @@ use crate::config::Config;
 use crate::dispatch::{Dispatcher, QueryAnswer, Travel};
 use crate::embedded::Bus;
 use crate::envelope::{CloudEvent, headers};
+use crate::http;
 use crate::metrics::QueryEnd;
 use crate::outbound::{Outbound, SendError};
 use crate::shutdown::Shutdown;
 use crate::subject::is_reserved;
 use convert::{Mode, problem};
+
+/// hyper's own limits for a head (100 headers, 400 KiB), and time for a client on a slow line.
+const LIMITS: http::Limits = http::Limits {
+    name: "gateway",
+    connections: 1024,
+    head_wait: Duration::from_secs(30),
+    headers: 100,
+    head_bytes: 400 << 10,
+    keep_alive: true,
+    lifetime: None,
+    last_bytes: Duration::from_secs(5),
+};
 
 /// What a request needs.
 #[derive(Debug)]
@@ -63,7 +75,7 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, shutdown: Shu
             guard::check,
         ))
         .with_state(gateway);
-    connections::serve(listener, router, shutdown).await;
+    http::serve(listener, router, shutdown, LIMITS).await;
 }
 
 async fn query(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {

@@ -2,10 +2,9 @@
 //! sent traffic, else why not) and `/metrics`. It must not know plugins, or what makes a host
 //! ready: whoever does tells a [`Readiness`].
 
-mod connections;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -16,8 +15,22 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::admission::Lanes;
+use crate::http;
 use crate::metrics::{self, Metrics};
 use crate::shutdown::Shutdown;
+
+/// Whoever can reach the port may ask, without a token: few connections, small heads, one request
+/// each.
+const LIMITS: http::Limits = http::Limits {
+    name: "health",
+    connections: 64,
+    head_wait: Duration::from_secs(5),
+    headers: 64,
+    head_bytes: 16 << 10,
+    keep_alive: false,
+    lifetime: Some(Duration::from_secs(10)),
+    last_bytes: Duration::from_secs(1),
+};
 
 /// What the probes report.
 #[derive(Debug)]
@@ -94,7 +107,7 @@ pub async fn serve(health: Health, listener: TcpListener, shutdown: Shutdown) {
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
         .with_state(Arc::new(health));
-    connections::serve(router, listener, &shutdown).await;
+    http::serve(listener, router, shutdown, LIMITS).await;
 }
 
 /// A body that no proxy may keep.

@@ -22,6 +22,8 @@ pub mod health;
 #[cfg(feature = "host")]
 pub mod host;
 #[cfg(feature = "host")]
+mod http;
+#[cfg(feature = "host")]
 pub mod intake;
 #[cfg(feature = "host")]
 pub mod metrics;
