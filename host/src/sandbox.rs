@@ -9,6 +9,7 @@ mod clock;
 mod component;
 mod convert;
 mod effects;
+mod engine;
 mod failure;
 mod guest_log;
 mod instance;
@@ -24,8 +25,8 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
+use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::config::CacheConfig;
 use crate::envelope::{CloudEvent, Fault};
@@ -40,17 +41,6 @@ pub use effects::Emitted;
 pub use failure::Failure;
 pub(crate) use instance::Instance;
 pub use registrations::Registrations;
-
-/// Core instances that one component may have: Python with everything has more than 20.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 60;
-
-/// Core instances for each component instance in the pool: a Rust guest has 3, an average of 6
-/// leaves room for others.
-const CORE_INSTANCES_PER_INSTANCE: u32 = 6;
-
-/// The stack of a guest, in bytes, and of the fiber that it runs on.
-const GUEST_STACK_BYTES: usize = 512 << 10;
-const FIBER_STACK_BYTES: usize = 1 << 20;
 
 /// SHA-256 of a component's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,7 +145,7 @@ impl Sandbox {
     /// # Errors
     /// What wasmtime refuses, such as an address space too small for the pool.
     pub fn new(settings: &SandboxSettings) -> wasmtime::Result<Sandbox> {
-        let engine = Engine::new(&engine_config(settings))?;
+        let engine = engine::start(settings)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         bindings::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
@@ -208,30 +198,4 @@ impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
-}
-
-fn engine_config(settings: &SandboxSettings) -> Config {
-    let mut pool = PoolingAllocationConfig::new();
-    let core = settings
-        .instances
-        .saturating_mul(CORE_INSTANCES_PER_INSTANCE);
-    pool.total_component_instances(settings.instances)
-        .total_core_instances(core)
-        .total_memories(core)
-        .total_tables(core)
-        .total_stacks(settings.instances)
-        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memory_size(settings.memory_bytes)
-        .table_elements(settings.table_elements);
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .epoch_interruption(true)
-        .max_wasm_stack(GUEST_STACK_BYTES)
-        .async_stack_size(FIBER_STACK_BYTES)
-        // Many reloads: registering unwind tables with the system gets slower with each.
-        .native_unwind_info(false);
-    config
 }
