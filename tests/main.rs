@@ -11,6 +11,7 @@ mod directory;
 mod embedded;
 mod gateway;
 mod gateway_limits;
+mod health;
 mod http;
 mod malformed;
 mod nats;
