@@ -7,6 +7,7 @@ mod health;
 mod inspect;
 mod log;
 mod options;
+mod output;
 mod run;
 mod serve;
 mod single;
@@ -28,7 +29,12 @@ pub(crate) const EXIT_NOT_DRAINED: u8 = 6;
 #[command(
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 configuration, 4 no connection, 5 plugin refused or fault answered, 6 drain time over"
+    after_help = "\
+Exit codes: 0 success, 1 failure, 2 usage, 3 configuration, 4 no connection,
+5 plugin refused or call not done, 6 drain time over
+
+Example:
+  conche dev plugins"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -59,7 +65,7 @@ impl Cli {
         match result {
             Ok(code) => code,
             Err(error) => {
-                eprintln!("conche: {error:#}");
+                output::error(&error);
                 let configuration = error.downcast_ref::<LoadError>().is_some();
                 ExitCode::from(if configuration {
                     EXIT_CONFIGURATION

@@ -23,7 +23,7 @@ use crate::sandbox::{Digest, LoadError, Sandbox, Tenant};
 use crate::settings::Mistakes;
 use files::{Files, Found};
 
-pub use checks::Denied;
+pub use checks::{Denied, registrations as check_registrations};
 pub use report::{Report, Standing};
 
 /// Keeps the registry equal to the plugins directory.

@@ -1,24 +1,31 @@
 //! `conche call`: one query or event through one plugin, without any server.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use conche::config::{Config, Mode};
 use conche::envelope::{Attribute, CloudEvent, Payload, new_id, new_transaction_id, now};
 use conche::plugin::Plugin;
-use conche::registry::Registry;
 use conche::sandbox::{Call as SandboxCall, Emitted, EventOutcome, Failure, QueryOutcome, Verdict};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::options::Common;
-use super::{EXIT_REFUSED, log, serve, single};
+use super::{EXIT_REFUSED, log, output, serve, single};
 
 /// Run one query or event through one plugin, with no server at all
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  conche call greeter.wasm cyverse.greeter.Greet '{\"name\":\"Ada\"}'"
-)]
+#[command(after_help = "\
+Prints what the handler emitted and answered to stdout, a line each; its log goes to stderr. Nothing
+is sent anywhere, and nobody answers what it asks. Exit code 5 if the plugin is refused, or if the
+handler failed, answered a fault, or asked for a retry.
+
+Example:
+  conche call greeter.wasm cyverse.greeter.Greet '{\"name\":\"Ada\"}'
+  conche call auditor.wasm org.cyverse.events.OrderCreated '{}' --policy auditor.toml")]
 pub(crate) struct Call {
     /// The component
     plugin: PathBuf,
@@ -26,41 +33,58 @@ pub(crate) struct Call {
     #[arg(value_name = "TYPE")]
     ty: String,
     /// The data: one JSON value
-    json: String,
-    /// Policy to run under [default: everything is granted]
+    #[arg(value_parser = json)]
+    json: Json,
+    /// Policy to run under, as a host would [default: everything is granted]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
 
+/// The text of one JSON value, as it was written.
+#[derive(Debug, Clone)]
+struct Json(String);
+
+/// Which handler a type goes to.
+enum Route {
+    Query(Arc<str>),
+    Event(Arc<str>),
+}
+
 impl Call {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(Mode::Call, &self.common.flags())?;
-        log::start(&config.log)?;
-        let json: Box<serde_json::value::RawValue> = serde_json::from_str(&self.json)
-            .map_err(|error| anyhow::anyhow!("the data is no JSON value: {error}"))?;
+        log::start_for_a_person(&config.log)?;
+        let transaction_id = new_transaction_id();
         let mut event = CloudEvent {
             id: new_id(),
             source: "/conche/call".to_owned(),
             ty: self.ty,
             time: Some(now()),
-            data: Some(Payload::Json(json.get().to_owned())),
+            data: Some(Payload::Json(self.json.0)),
             ..CloudEvent::default()
         };
-        let transaction_id = new_transaction_id();
         event.set_extension(
             &config.compat.transaction_attribute,
             Attribute::Text(transaction_id.clone()),
         );
         let runtime = serve::guests(&config)?;
         runtime.block_on(async {
-            let loaded = single::load(&config, &self.plugin, self.policy.as_deref()).await;
-            match loaded {
+            let loaded = async {
+                let policy = single::policy(&config, self.policy.as_deref())?;
+                let single = single::open(&config, &self.plugin)?;
+                let single = single.load(&config, policy).await?;
+                if self.policy.is_some() {
+                    single.denied(&config).await?;
+                }
+                anyhow::Ok(single)
+            };
+            match loaded.await {
                 Ok(single) => Box::pin(run(&single.plugin, &event, &transaction_id)).await,
                 Err(error) => {
-                    eprintln!("conche: {error:#}");
-                    Ok(ExitCode::from(EXIT_REFUSED))
+                    output::error(&error);
+                    Ok(ExitCode::from(single::exit_code(&error)))
                 }
             }
         })
@@ -72,17 +96,9 @@ async fn run(
     event: &CloudEvent,
     transaction_id: &str,
 ) -> anyhow::Result<ExitCode> {
-    let registrations = plugin.registrations();
-    let named = registrations
-        .queries
-        .iter()
-        .find_map(|(handler, op)| (*op == event.ty).then_some(handler));
-    let listener = Registry::event(plugin, &event.ty);
-    let any_query = registrations
-        .any_query
-        .as_ref()
-        .filter(|_| listener.is_none());
-    let call = |handler| SandboxCall {
+    let route = route(plugin, &event.ty)?;
+    let (Route::Query(handler) | Route::Event(handler)) = &route;
+    let call = SandboxCall {
         handler,
         event,
         transaction_id: Some(transaction_id),
@@ -90,69 +106,118 @@ async fn run(
         hops: 0,
         deadline: Instant::now() + plugin.policy().limits.deadline,
     };
-    if let Some(handler) = named.or(any_query) {
-        return show_query(plugin.query(&call(handler)).await);
-    }
-    let Some(handler) = listener else {
-        anyhow::bail!(
-            "plugin `{}` registers nothing for `{}`: conche inspect shows what it does",
-            plugin.name(),
-            event.ty
-        );
+    let mut shown = String::new();
+    let is_done = match route {
+        Route::Query(_) => show_query(&mut shown, plugin.query(&call).await)?,
+        Route::Event(_) => show_event(&mut shown, plugin.event(&call).await),
     };
-    Ok(show_event(plugin.event(&call(&handler)).await))
+    output::print(&shown);
+    Ok(if is_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(EXIT_REFUSED)
+    })
 }
 
-fn show_query(outcome: Result<QueryOutcome, Failure>) -> anyhow::Result<ExitCode> {
+/// As a host matches: what is registered by name, then the defaults. No subject tells a query from
+/// an event here, so the default for queries goes first.
+fn route(plugin: &Plugin, ty: &str) -> anyhow::Result<Route> {
+    let registrations = plugin.registrations();
+    let named = |list: &[(Arc<str>, String)]| {
+        let mut list = list.iter();
+        list.find_map(|(handler, named)| (named == ty).then(|| handler.clone()))
+    };
+    let query = || named(&registrations.queries).map(Route::Query);
+    let event = || named(&registrations.events).map(Route::Event);
+    let any_query = || registrations.any_query.clone().map(Route::Query);
+    let any_event = || registrations.any_event.clone().map(Route::Event);
+    let found = query().or_else(event).or_else(any_query).or_else(any_event);
+    found.ok_or_else(|| {
+        anyhow::anyhow!(
+            "plugin `{}` registers nothing for `{ty}`; it registers\n{}",
+            plugin.name(),
+            output::registrations(plugin).trim_end()
+        )
+    })
+}
+
+/// Shows what a query came to; whether it was answered.
+fn show_query(shown: &mut String, outcome: Result<QueryOutcome, Failure>) -> anyhow::Result<bool> {
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(failure) => return Ok(failed(&failure)),
+        Err(failure) => return Ok(show_failure(shown, &failure)),
     };
-    show_effects(&outcome.emitted);
+    show_effects(shown, &outcome.emitted);
     match outcome.answer {
         Ok(Some(reply)) => {
             let message = reply.to_structured()?;
-            println!("reply  {}", String::from_utf8_lossy(&message.body));
+            show(shown, "reply", &String::from_utf8_lossy(&message.body));
         }
-        Ok(None) => println!("no reply"),
+        Ok(None) => show(shown, "silence", "the handler answers nothing"),
         Err(fault) => {
-            println!("fault  {} {}", fault.code, fault.message);
-            if let Some(Payload::Json(details)) = fault.details {
-                println!("       {details}");
+            show(shown, "fault", &format!("{} {}", fault.code, fault.message));
+            match fault.details {
+                Some(Payload::Json(text) | Payload::Text(text)) => show(shown, "details", &text),
+                Some(Payload::Binary(bytes)) => {
+                    show(shown, "details", &format!("{} bytes", bytes.len()));
+                }
+                None => {}
             }
-            return Ok(ExitCode::from(EXIT_REFUSED));
+            return Ok(false);
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }
 
-fn show_event(outcome: Result<EventOutcome, Failure>) -> ExitCode {
+/// Shows what an event came to; whether it was handled.
+fn show_event(shown: &mut String, outcome: Result<EventOutcome, Failure>) -> bool {
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(failure) => return failed(&failure),
+        Err(failure) => return show_failure(shown, &failure),
     };
-    show_effects(&outcome.emitted);
+    show_effects(shown, &outcome.emitted);
     match outcome.verdict {
         Verdict::Done => {
-            println!("done");
-            return ExitCode::SUCCESS;
+            show(shown, "done", "a host acknowledges the event");
+            return true;
         }
-        Verdict::Retry { message, after } => match after {
-            Some(after) => println!("retry  {message} (after {after:?})"),
-            None => println!("retry  {message}"),
-        },
-        Verdict::Reject(fault) => println!("reject {} {}", fault.code, fault.message),
+        Verdict::Retry {
+            message,
+            after: Some(after),
+        } => show(shown, "retry", &format!("after {after:?}: {message}")),
+        Verdict::Retry {
+            message,
+            after: None,
+        } => show(shown, "retry", &message),
+        Verdict::Reject(fault) => {
+            show(
+                shown,
+                "reject",
+                &format!("{} {}", fault.code, fault.message),
+            );
+        }
     }
-    ExitCode::from(EXIT_REFUSED)
+    false
 }
 
-fn show_effects(emitted: &[Emitted]) {
+fn show_effects(shown: &mut String, emitted: &[Emitted]) {
     for Emitted { message, .. } in emitted {
-        println!("emit   {}", String::from_utf8_lossy(&message.body));
+        show(shown, "emit", &String::from_utf8_lossy(&message.body));
     }
 }
 
-fn failed(failure: &Failure) -> ExitCode {
-    println!("failed {failure}");
-    ExitCode::from(EXIT_REFUSED)
+fn show_failure(shown: &mut String, failure: &Failure) -> bool {
+    show(shown, "failed", &failure.to_string());
+    false
+}
+
+fn show(shown: &mut String, what: &str, text: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(shown, "{what:<8} {text}");
+}
+
+fn json(text: &str) -> Result<Json, String> {
+    let value: &RawValue =
+        serde_json::from_str(text).map_err(|error| format!("no JSON value: {error}"))?;
+    Ok(Json(value.get().to_owned()))
 }

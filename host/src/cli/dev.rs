@@ -12,7 +12,14 @@ use super::serve;
 
 /// Run plugins from a directory without NATS, with an HTTP gateway; grants everything
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  conche dev plugins --listen 127.0.0.1:8080")]
+#[command(after_help = "\
+Queries and events go over a bus in this process that behaves as NATS does; nothing of it is kept.
+Files that come, change or go take effect at once. DIR/<name>.toml is the policy of DIR/<name>.wasm:
+its limits and configuration count, its grants do not. SIGTERM and Ctrl-C finish what runs, a second
+one ends at once.
+
+Example:
+  conche dev plugins --listen 127.0.0.1:8080")]
 pub(crate) struct Dev {
     /// Where the plugins are: *.wasm components
     dir: PathBuf,
@@ -34,11 +41,18 @@ impl Dev {
 }
 
 /// What a person wants to know at the start; its last line says that all is up.
-fn banner(host: &Host) {
-    println!("everything is granted to every plugin: this is for development");
-    serve::show_plugins(host);
+fn banner(host: &Host) -> String {
+    let mut text = format!(
+        "conche {} for development: no NATS, and every plugin is granted everything\n\n{}",
+        env!("CARGO_PKG_VERSION"),
+        serve::plugins(host)
+    );
     match host.gateway() {
-        Some(address) => println!("ready gateway=http://{address}"),
-        None => println!("ready"),
+        Some(address) => text.push_str(&format!(
+            "POST /query and POST /event take CloudEvents, GET /events shows what was stored\n\
+             ready gateway=http://{address}\n"
+        )),
+        None => text.push_str("ready\n"),
     }
+    text
 }

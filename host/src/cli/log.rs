@@ -1,24 +1,48 @@
-//! Sets up the log: on stderr, human on a terminal, JSON lines where asked for.
+//! Sets up the log: on stderr, human on a terminal, JSON lines where asked for or where no person
+//! reads along.
 
 use std::io::{IsTerminal, stderr};
 
 use anyhow::anyhow;
-use conche::config::{LogConfig, LogFormat};
+use conche::config::{LoadError, LogConfig, LogFormat};
 use conche::nats::QUIET_CLIENT;
+use conche::settings::{Mistakes, Origin, Problem};
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging. Once a process.
+/// Starts logging, once a process. `auto` is JSON when stderr is no terminal: a program reads it.
 pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{QUIET_CLIENT},{}", config.level))
-        .map_err(|error| anyhow!("log level `{}` is no filter: {error}", config.level))?;
+    let is_json = match config.format {
+        LogFormat::Json => true,
+        LogFormat::Human => false,
+        LogFormat::Auto => !stderr().is_terminal(),
+    };
+    start_as(config, is_json)
+}
+
+/// Starts logging for a command whose output a person reads: `auto` is human.
+pub(crate) fn start_for_a_person(config: &LogConfig) -> anyhow::Result<()> {
+    start_as(config, config.format == LogFormat::Json)
+}
+
+fn start_as(config: &LogConfig, is_json: bool) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(format!("{QUIET_CLIENT},{}", config.level)).map_err(|error| {
+        let mut mistakes = Mistakes::default();
+        let why = format!(
+            "{:?} is no filter ({error}): write a level such as info, or TARGET=LEVEL pairs with commas",
+            config.level
+        );
+        mistakes.add(Origin::Default, "log.level", Problem::Other(why));
+        LoadError::Mistakes(mistakes)
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_target(false);
-    let started = match config.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Human | LogFormat::Auto => builder.try_init(),
+    let started = if is_json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.try_init()
     };
     started.map_err(|error| anyhow!("cannot start the log: {error}"))
 }

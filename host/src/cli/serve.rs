@@ -9,7 +9,7 @@ use conche::sandbox::Sandbox;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_NOT_DRAINED, log};
+use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_NOT_DRAINED, log, output};
 
 /// Threads for connections and probes: they only pass bytes on.
 const IO_THREADS: usize = 1;
@@ -27,7 +27,7 @@ pub(super) fn guests(config: &Config) -> anyhow::Result<Runtime> {
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends at once.
-pub(super) fn serve(config: Config, banner: fn(&Host)) -> anyhow::Result<ExitCode> {
+pub(super) fn serve(config: Config, banner: fn(&Host) -> String) -> anyhow::Result<ExitCode> {
     log::start(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -53,7 +53,7 @@ pub(super) fn serve(config: Config, banner: fn(&Host)) -> anyhow::Result<ExitCod
 async fn run(
     config: Config,
     io: &tokio::runtime::Handle,
-    banner: fn(&Host),
+    banner: fn(&Host) -> String,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let host = tokio::select! {
@@ -70,7 +70,7 @@ async fn run(
             return Ok(ExitCode::SUCCESS);
         }
     };
-    banner(&host);
+    output::print(&banner(&host));
     let lost = tokio::select! {
         () = signals.next() => false,
         () = host.gave_up() => true,
@@ -116,29 +116,33 @@ impl Signals {
     }
 }
 
-/// Who serves what.
-pub(super) fn show_plugins(host: &Host) {
-    for (name, reason) in host.report().borrow().refused() {
-        println!("{name} refused: {reason}");
-    }
+/// Who serves what, what was refused and why, and where it lies.
+pub(super) fn plugins(host: &Host) -> String {
     let registry = host.dispatcher().registry();
-    if registry.plugins().next().is_none() {
-        println!("no plugin serves yet: drop a .wasm component into the directory");
-    }
+    let report = host.report().borrow().clone();
+    let dir = &host.config().plugins.dir;
+    let mut text = String::new();
     for plugin in registry.plugins() {
-        println!("{} {}", plugin.name(), plugin.digest().short());
-        let registrations = plugin.registrations();
-        for (handler, op) in &registrations.queries {
-            println!("  query {op} -> {handler}");
-        }
-        for (handler, ty) in &registrations.events {
-            println!("  event {ty} -> {handler}");
-        }
-        if let Some(handler) = &registrations.any_query {
-            println!("  any query -> {handler}");
-        }
-        if let Some(handler) = &registrations.any_event {
-            println!("  any event -> {handler}");
-        }
+        text.push_str(&format!("{} {}\n", plugin.name(), plugin.digest().short()));
+        text.push_str(&output::registrations(plugin));
     }
+    if registry.plugins().next().is_none() {
+        text.push_str("no plugin serves yet\n");
+    }
+    for (name, reason) in report.refused() {
+        text.push_str(&format!("{name} is refused\n{}", indented(reason)));
+    }
+    for (file, reason) in &report.passed_over {
+        let file = file.strip_prefix(dir).unwrap_or(file).display();
+        text.push_str(&format!("{file} is passed over\n{}", indented(reason)));
+    }
+    text.push_str(&format!(
+        "\nwatching {}: drop or change a .wasm component there\n",
+        dir.display()
+    ));
+    text
+}
+
+fn indented(reason: &str) -> String {
+    reason.lines().map(|line| format!("  {line}\n")).collect()
 }

@@ -7,52 +7,81 @@ use conche::config::{Config, lookups};
 use conche::host;
 use conche::metrics::Metrics;
 use conche::outbound::Outbound;
-use conche::plugin::Plugin;
-use conche::policy::{Granting, PluginName, Policy, PolicyFile};
-use conche::sandbox::{Digest, Sandbox, Tenant};
+use conche::plugin::{Plugin, RegisterError};
+use conche::policy::{Granting, NameError, PluginName, Policy, PolicyFile};
+use conche::reload::{self, Denied};
+use conche::sandbox::{Compiled, LoadError, Sandbox, Tenant};
+use conche::settings::Mistakes;
+
+use super::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REFUSED};
+
+/// A component that is compiled, and did not run yet.
+pub(super) struct Opened {
+    pub(super) name: PluginName,
+    pub(super) compiled: Compiled,
+    sandbox: Sandbox,
+    /// As it was given, for errors.
+    path: String,
+}
 
 /// A plugin and what it runs on.
 pub(super) struct Single {
     pub(super) plugin: Plugin,
+    outbound: Outbound,
     /// Counts the guest's time as long as it lives.
     _sandbox: Sandbox,
 }
 
-/// Loads a component. Everything is granted unless a policy is given.
-pub(super) async fn load(
-    config: &Config,
-    path: &Path,
-    policy: Option<&Path>,
-) -> anyhow::Result<Single> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+/// Reads and compiles a component.
+pub(super) fn open(config: &Config, path: &Path) -> anyhow::Result<Opened> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{shown}`"))?;
     let name = PluginName::of_file(path)?;
-    let policy = match policy {
-        Some(file) => read_policy(config, file)?,
-        None => Policy::allow_all(),
-    };
     let sandbox = host::sandbox(config)?;
-    let named = || format!("`{}`", path.display());
-    let compiled = sandbox.compile(&bytes).with_context(named)?;
-    let tenant = Tenant {
-        source: config.source_of(&name),
+    let compiled = sandbox.compile(&bytes).with_context(|| quoted(&shown))?;
+    Ok(Opened {
         name,
-        digest: Digest::of(&bytes),
-        policy,
-        transaction_attribute: config.compat.transaction_attribute.clone(),
-        outbound: Outbound::Embedded(host::embedded_bus(config)?),
-        hop_limit: config.calls.hop_limit,
-        request_timeout: config.calls.request_timeout,
-    };
-    let plugin = Plugin::load(compiled, tenant, &Metrics::new())
-        .await
-        .with_context(named)?;
-    Ok(Single {
-        plugin,
-        _sandbox: sandbox,
+        compiled,
+        sandbox,
+        path: shown,
     })
 }
 
-fn read_policy(config: &Config, file: &Path) -> anyhow::Result<Policy> {
+impl Opened {
+    /// Runs `register` under a policy.
+    pub(super) async fn load(self, config: &Config, policy: Policy) -> anyhow::Result<Single> {
+        let outbound = Outbound::Embedded(host::embedded_bus(config)?);
+        let tenant = Tenant {
+            source: config.source_of(&self.name),
+            name: self.name,
+            digest: self.compiled.digest,
+            policy,
+            transaction_attribute: config.compat.transaction_attribute.clone(),
+            outbound: outbound.clone(),
+            hop_limit: config.calls.hop_limit,
+            request_timeout: config.calls.request_timeout,
+        };
+        let loaded = Plugin::load(self.compiled, tenant, &Metrics::new()).await;
+        Ok(Single {
+            plugin: loaded.with_context(|| quoted(&self.path))?,
+            outbound,
+            _sandbox: self.sandbox,
+        })
+    }
+}
+
+impl Single {
+    /// Why a host of this configuration would not let it serve, beside what other plugins do.
+    pub(super) async fn denied(&self, config: &Config) -> Result<(), Denied> {
+        reload::check_registrations(&self.plugin, config, &self.outbound).await
+    }
+}
+
+/// A policy as a host would take it; everything is granted if there is none.
+pub(super) fn policy(config: &Config, file: Option<&Path>) -> anyhow::Result<Policy> {
+    let Some(file) = file else {
+        return Ok(Policy::allow_all());
+    };
     let shown = file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{shown}`"))?;
     let file = PolicyFile {
@@ -61,4 +90,23 @@ fn read_policy(config: &Config, file: &Path) -> anyhow::Result<Policy> {
     };
     let rules = config.plugins.rules.clone().granted(Granting::AsWritten);
     Ok(rules.resolve(file, lookups())?)
+}
+
+/// What an error here means to who called: no plugin, a wrong policy, or anything else.
+pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<LoadError>()
+        || error.is::<RegisterError>()
+        || error.is::<NameError>()
+        || error.is::<Denied>()
+    {
+        EXIT_REFUSED
+    } else if error.is::<Mistakes>() {
+        EXIT_CONFIGURATION
+    } else {
+        EXIT_FAILED
+    }
+}
+
+fn quoted(path: &str) -> String {
+    format!("`{path}`")
 }

@@ -92,7 +92,10 @@ impl Denied {
 
 /// Checks all that a plugin registered against its grants and the configuration, then against
 /// the streams there are.
-pub(super) async fn registrations(
+///
+/// # Errors
+/// The first thing that cannot be.
+pub async fn registrations(
     plugin: &Plugin,
     config: &Config,
     outbound: &Outbound,

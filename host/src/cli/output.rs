@@ -1,0 +1,58 @@
+//! What commands print, and how errors look: the same everywhere.
+
+use std::fmt::Write as _;
+use std::io::{Write as _, stdout};
+
+use conche::plugin::Plugin;
+
+/// Prints to stdout. A reader that left (`conche inspect x.wasm | head`) is no failure of ours.
+pub(crate) fn print(text: &str) {
+    let _reader_left = stdout().write_all(text.as_bytes());
+    let _reader_left = stdout().flush();
+}
+
+/// Prints an error with its causes, each line said to be ours. An error that repeats its cause in
+/// its own text does not print it twice.
+pub(crate) fn error(error: &anyhow::Error) {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    for line in text.lines() {
+        eprintln!("conche: {line}");
+    }
+}
+
+/// What a plugin registers, a line each.
+pub(crate) fn registrations(plugin: &Plugin) -> String {
+    let registrations = plugin.registrations();
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let mut line = |what: &str, subject: &str, handler: &str| {
+        let _ = writeln!(text, "  {what} {subject} -> {handler}");
+    };
+    for (handler, op) in &registrations.queries {
+        line("query", op, handler);
+    }
+    for (handler, ty) in &registrations.events {
+        line("event", ty, handler);
+    }
+    if let Some(handler) = &registrations.any_query {
+        line("query", "(any other)", handler);
+    }
+    if let Some(handler) = &registrations.any_event {
+        line("event", "(any other)", handler);
+    }
+    for handler in &registrations.listeners {
+        let _ = writeln!(text, "  listener {handler}");
+    }
+    if text.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    text
+}
