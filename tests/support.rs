@@ -39,20 +39,19 @@ pub(crate) enum On {
     Bus,
 }
 
-/// A built component, from `cargo xtask guests`.
+/// A built component: of `cargo xtask test`, or of `cargo xtask guests` before.
 pub(crate) fn guest(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    let built = [target.join("plugins"), target.join("guests")]
-        .map(|folder| folder.join(format!("{name}.wasm")));
-    let found = built.iter().find(|path| path.exists());
-    found
-        .unwrap_or_else(|| {
-            panic!(
-                "{} is not built: run cargo xtask guests",
-                built[1].display()
-            )
-        })
-        .clone()
+    let folder = |variable: &str, name: &str| {
+        std::env::var_os(variable).map_or_else(|| target.join(name), PathBuf::from)
+    };
+    let folders = [
+        folder("CONCHE_PLUGINS_BUILT", "plugins"),
+        folder("CONCHE_GUESTS", "guests"),
+    ];
+    let files = folders.map(|folder| folder.join(format!("{name}.wasm")));
+    let found = files.into_iter().find(|file| file.exists());
+    found.unwrap_or_else(|| panic!("{name}.wasm is not built: run cargo xtask guests"))
 }
 
 /// The bytes of a built component.

@@ -1,0 +1,105 @@
+//! Runs the binary in a directory of its own, with nothing of our environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A place to run in.
+pub(crate) struct Place {
+    pub(crate) dir: TempDir,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        Place {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Writes a file; answers its name, as an argument.
+    pub(crate) fn file<'a>(&self, name: &'a str, text: &str) -> &'a str {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+        name
+    }
+
+    /// Copies a guest here, under its own name with `.wasm`.
+    pub(crate) fn guest(&self, name: &str) -> String {
+        let file = format!("{name}.wasm");
+        std::fs::copy(guest(name), self.dir.path().join(&file)).unwrap();
+        file
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            // Help is wrapped at the width of the terminal.
+            .env("COLUMNS", "100")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, &[])
+    }
+
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let mut command = self.command(arguments);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Run {
+    /// The JSON after this word at the beginning of a line.
+    pub(crate) fn json_of(&self, what: &str) -> serde_json::Value {
+        let mut lines = self.stdout.lines();
+        let line = lines.find_map(|line| line.strip_prefix(what));
+        let line = line.unwrap_or_else(|| panic!("no {what} in {self:?}"));
+        serde_json::from_str(line).unwrap()
+    }
+
+    /// Lines of the log, each of which must be JSON.
+    pub(crate) fn log(&self) -> Vec<serde_json::Value> {
+        log(&self.stderr)
+    }
+}
+
+pub(crate) fn log(stderr: &str) -> Vec<serde_json::Value> {
+    let line = |line| {
+        let parsed = serde_json::from_str(line);
+        parsed.unwrap_or_else(|error| panic!("{error}: {line}"))
+    };
+    stderr.lines().map(line).collect()
+}
+
+/// A built component: of `cargo xtask test`, or of `cargo xtask guests` before.
+fn guest(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let folder = |variable: &str, name: &str| {
+        std::env::var_os(variable).map_or_else(|| target.join(name), PathBuf::from)
+    };
+    let folders = [
+        folder("CONCHE_PLUGINS_BUILT", "plugins"),
+        folder("CONCHE_GUESTS", "guests"),
+    ];
+    let files = folders.map(|folder| folder.join(format!("{name}.wasm")));
+    let found = files.into_iter().find(|file| file.exists());
+    found.unwrap_or_else(|| panic!("{name}.wasm is not built: run cargo xtask guests"))
+}

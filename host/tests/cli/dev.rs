@@ -1,0 +1,254 @@
+//! `conche dev`: its start, its log, its end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::conche::{Place, log};
+
+/// The longest that anything may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A host that is killed if the test does not end it.
+struct Dev {
+    child: Child,
+    /// All up to the line that says that it is ready.
+    banner: String,
+    gateway: String,
+    stderr: Receiver<String>,
+}
+
+impl Dev {
+    fn start(place: &Place, arguments: &[&str]) -> Dev {
+        let mut command = place.command(&["dev", "plugins", "--listen", "127.0.0.1:0"]);
+        command.args(arguments);
+        let spawned = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = spawned.unwrap();
+        let stdout: ChildStdout = child.stdout.take().unwrap();
+        let stderr: ChildStderr = child.stderr.take().unwrap();
+        let (stdout, stderr) = (lines(stdout), lines(stderr));
+        let mut dev = Dev {
+            child,
+            banner: String::new(),
+            gateway: String::new(),
+            stderr,
+        };
+        while dev.gateway.is_empty() {
+            let line = stdout.recv_timeout(DEADLINE).expect("no ready line");
+            let address = line.strip_prefix("ready gateway=http://");
+            dev.gateway = address.unwrap_or_default().to_owned();
+            dev.banner.push_str(&(line + "\n"));
+        }
+        dev
+    }
+
+    fn signal(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+    }
+
+    /// Begins a request; its response comes from the stream.
+    fn post(&self, path: &str, event: &serde_json::Value) -> TcpStream {
+        let body = event.to_string();
+        let mut stream = TcpStream::connect(&self.gateway).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/cloudevents+json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        stream
+    }
+
+    /// Waits for a line of the log.
+    fn logs(&self, text: &str) -> String {
+        loop {
+            let line = self.stderr.recv_timeout(DEADLINE).expect("no such line");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Its exit code, and the rest of its log.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        while let Ok(line) = self.stderr.recv_timeout(DEADLINE) {
+            rest.push_str(&(line + "\n"));
+        }
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn response(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn place(guests: &[&str]) -> Place {
+    let place = Place::new();
+    let plugins = place.dir.path().join("plugins");
+    std::fs::create_dir(&plugins).unwrap();
+    for guest in guests {
+        let file = place.guest(guest);
+        std::fs::rename(place.dir.path().join(&file), plugins.join(&file)).unwrap();
+    }
+    place
+}
+
+fn query(ty: &str, data: &serde_json::Value) -> serde_json::Value {
+    serde_json::json!({"specversion": "1.0", "id": "q-1", "source": "/t", "type": ty, "data": data})
+}
+
+#[test]
+fn the_start_says_what_serves_and_what_does_not_and_why() {
+    let place = place(&["greeter", "auditor"]);
+    place.file("plugins/broken.wasm", "");
+    place.file("plugins/Upper.wasm", "");
+    place.file("plugins/auditor.toml", "[limits]\nemits = 2\n");
+    place.file(
+        "plugins/greeter.toml",
+        "[limit]\n\n[config]\na = '${env:NONE}'\n",
+    );
+    let dev = Dev::start(&place, &[]);
+    let plugins = place.dir.path().join("plugins");
+    let digests = dev
+        .banner
+        .lines()
+        .filter_map(|line| line.strip_prefix("auditor "));
+    let digest = digests.collect::<String>();
+    let shown = dev.banner.replace(&digest, "DIGEST");
+    let shown = shown.replace(&*plugins.to_string_lossy(), "PLUGINS");
+    insta::assert_snapshot!(shown.replace(&dev.gateway, "GATEWAY"));
+}
+
+#[test]
+fn a_start_without_plugins_says_what_to_do() {
+    let place = place(&[]);
+    let dev = Dev::start(&place, &[]);
+    assert!(
+        dev.banner.contains("no plugin serves yet\n"),
+        "{}",
+        dev.banner
+    );
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_one_line() {
+    let place = place(&[]);
+    let run = place.run(&["dev", "none", "--listen", "127.0.0.1:0", "--log", "error"]);
+    assert_eq!((run.code, &*run.stdout), (Some(1), ""));
+    let reason = "/none` does not exist or is no directory: create it, or name another\n";
+    assert!(
+        run.stderr.starts_with("conche: plugins directory `"),
+        "{run:?}"
+    );
+    assert!(run.stderr.ends_with(reason), "{run:?}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let run = place.run(&["dev", "plugins", "--listen", &address, "--log", "error"]);
+    assert_eq!((run.code, &*run.stdout), (Some(1), ""));
+    let reason =
+        format!("conche: cannot listen on {address}: Address already in use (os error 98)\n");
+    assert_eq!(run.stderr, reason);
+}
+
+#[test]
+fn each_line_of_the_log_about_a_call_says_whose_it_is() {
+    let place = place(&["hostile"]);
+    let dev = Dev::start(&place, &["--log-format", "json"]);
+    let panic = query("cyverse.hostile.Panic", &serde_json::json!({}));
+    let answer = response(dev.post("/query", &panic));
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(
+        !answer.contains("on purpose"),
+        "a panic's text is for the log: {answer}"
+    );
+    dev.signal();
+    let (code, rest) = dev.end();
+    assert_eq!(code, Some(0));
+    let (json, plain): (Vec<&str>, Vec<&str>) =
+        rest.lines().partition(|line| line.starts_with('{'));
+    assert_eq!(plain, ["draining; a second signal ends at once"]);
+    let log = log(&json.join("\n"));
+    let about: Vec<_> = log
+        .iter()
+        .filter(|line| line["event_id"] == "q-1")
+        .collect();
+    let failed = about
+        .iter()
+        .find(|line| line["message"] == "a handler failed")
+        .unwrap();
+    assert_eq!(
+        (&failed["level"], &failed["kind"]),
+        (&"WARN".into(), &"panicked".into())
+    );
+    let text = failed["failure"].as_str().unwrap();
+    assert!(text.contains("hostile on purpose"), "{text}");
+    assert!(
+        about.len() > 1,
+        "what the guest wrote to stderr is there too: {log:?}"
+    );
+    for line in about {
+        assert_eq!(line["plugin"], "hostile", "{line}");
+        assert_eq!(line["digest"].as_str().unwrap().len(), 12, "{line}");
+    }
+}
+
+/// A query that has logged `began` and sleeps.
+fn slow(dev: &Dev) -> TcpStream {
+    let steps =
+        serde_json::json!({"steps": [{"log": {"message": "began"}}, {"sleep": {"ms": 1500}}]});
+    let stream = dev.post("/query", &query("cyverse.probe.Do", &steps));
+    dev.logs("began");
+    stream
+}
+
+#[test]
+fn a_signal_lets_calls_finish_and_a_second_one_does_not() {
+    let place = place(&["probe"]);
+    let dev = Dev::start(&place, &[]);
+    let stream = slow(&dev);
+    dev.signal();
+    assert!(
+        response(stream).contains("slept_ms"),
+        "the answer still came"
+    );
+    assert_eq!(dev.end().0, Some(0));
+
+    let dev = Dev::start(&place, &[]);
+    let stream = slow(&dev);
+    dev.signal();
+    dev.logs("a second signal ends at once");
+    dev.signal();
+    assert_eq!(dev.end().0, Some(1));
+    drop(stream);
+}

@@ -1,0 +1,14 @@
+//! The binary as a person meets it: help, output, errors, exit codes, the log, the start and the
+//! end. Needs the guests: cargo xtask guests.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers fail the test as its own lines do"
+)]
+
+mod call;
+mod conche;
+mod config;
+mod dev;
+mod help;
+mod inspect;
