@@ -193,6 +193,8 @@ fn sizes(line: &str) -> Result<(&str, usize, usize)> {
     let strange = || format!("nats-server wrote {line:?}");
     let mut words = line.split(' ');
     let (kind, subject) = (words.next(), words.next());
+    let least = if kind == Some("HMSG") { 5 } else { 4 };
+    ensure!(line.split(' ').count() >= least, strange());
     let mut sizes = words.rev();
     let mut number = || sizes.next()?.parse::<usize>().ok();
     let total = number().with_context(strange)?;

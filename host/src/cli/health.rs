@@ -21,7 +21,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Ask a running host whether it is ready: 0 if so, else 1 and why not
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  conche health\n  conche health --url http://127.0.0.1:8081/readyz"
+    after_help = "Example:\n  conche health\n  conche health --url http://127.0.0.1:8081/readyz"
 )]
 pub(crate) struct Health {
     /// What to ask [default: /readyz at health.listen of the configuration]

@@ -197,7 +197,7 @@ fn each_line_of_the_log_about_a_call_says_whose_it_is() {
     assert_eq!(code, Some(0));
     let (json, plain): (Vec<&str>, Vec<&str>) =
         rest.lines().partition(|line| line.starts_with('{'));
-    assert_eq!(plain, ["draining; a second signal ends at once"]);
+    assert_eq!(plain, ["conche: draining; a second signal ends at once"]);
     let log = log(&json.join("\n"));
     let about: Vec<_> = log
         .iter()

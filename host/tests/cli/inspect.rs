@@ -56,6 +56,7 @@ fn a_plugin_is_shown_to_a_program() {
         "listeners": [],
         "reusable": true,
         "refusal": null,
+        "cached": false,
     });
     assert_eq!(shown, expected);
 }
