@@ -1,6 +1,6 @@
 //! Queries, events and reloads on the embedded bus.
 
-use crate::support::{DEADLINE, TestHost, guest};
+use crate::support::{DEADLINE, TestHost, event, guest};
 
 const GREET: &str = "cyverse.greeter.Greet";
 
@@ -69,4 +69,17 @@ async fn a_new_version_takes_over_and_a_broken_one_does_not() {
         }
     };
     tokio::time::timeout(DEADLINE, gone).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_there_is_no_room_for_is_answered_busy_and_counted() {
+    let host = TestHost::start(&["greeter"]).await;
+    let dispatcher = host.host.dispatcher();
+    let answer = dispatcher.shed_query(&event(GREET, r#"{"name":"Ada"}"#), None);
+    let message = answer.into_message(1 << 20).unwrap();
+    assert_eq!(message.headers.get("Conche-Shed"), Some("1"));
+    assert_eq!(message.headers.get("Nats-Service-Error-Code"), Some("503"));
+    let metrics = dispatcher.metrics().render();
+    let counted = r#"conche_messages_shed_total{limit="intake"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
 }

@@ -116,6 +116,18 @@ impl Dispatcher {
         answer
     }
 
+    /// Answers a query "busy" without a look at who has room: the intake has none.
+    pub fn shed_query(&self, event: &CloudEvent, last: Option<&Route>) -> QueryAnswer {
+        let registry = self.registry.load();
+        let Some(route) = registry.query(&event.ty).or(last) else {
+            self.metrics.query_unserved();
+            return QueryAnswer::Unserved;
+        };
+        self.metrics.shed(ShedBy::Intake);
+        route.plugin.metrics().query(&event.ty, QueryEnd::Shed);
+        self.shed(event, route)
+    }
+
     async fn query_of(&self, event: &CloudEvent, travel: Travel, route: &Route) -> QueryAnswer {
         let plugin = &route.plugin;
         let limit = plugin.policy().limits.deadline;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::error;
 
 use crate::config::Config;
@@ -32,6 +32,7 @@ pub struct Intake {
     shutdown: Shutdown,
     changes: watch::Receiver<u64>,
     queries: BTreeMap<String, Arc<QueryLoop>>,
+    backlog: Arc<Semaphore>,
     events: BTreeMap<PluginName, Arc<Events>>,
 }
 
@@ -51,6 +52,7 @@ impl Intake {
             shutdown,
             changes,
             queries: BTreeMap::new(),
+            backlog: queries::backlog(),
             events: BTreeMap::new(),
         }
     }
@@ -121,6 +123,7 @@ impl Intake {
                     self.config.clone(),
                     self.dispatcher.clone(),
                     self.shutdown.clone(),
+                    self.backlog.clone(),
                 ));
                 self.shutdown.spawn(query.clone().serve(subscription));
                 self.queries.insert(subject.to_owned(), query);

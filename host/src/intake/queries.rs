@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::poll;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -25,6 +26,22 @@ const BATCH: usize = 16;
 /// their own: what a query can lose to those before it.
 const BATCH_TIME: Duration = Duration::from_millis(1);
 
+/// Queries that were read and wait for a thread, all ops together: what comes on top is answered
+/// "busy" where it was read, so that an overload costs time and no memory.
+const BACKLOG_MAX: usize = 8192;
+
+/// Room for queries that wait for a thread.
+pub(super) fn backlog() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(BACKLOG_MAX))
+}
+
+/// Whether a query may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Some,
+    None,
+}
+
 /// Serves one subject, an op or a pattern of the namespace.
 #[derive(Debug)]
 pub(super) struct QueryLoop {
@@ -32,6 +49,7 @@ pub(super) struct QueryLoop {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) shutdown: Shutdown,
     pub(super) leave: CancellationToken,
+    backlog: Arc<Semaphore>,
     /// Who serves it, or did until a moment ago: what is on its way when a plugin leaves is still
     /// for it to answer.
     last: Mutex<Option<Route>>,
@@ -42,8 +60,10 @@ impl QueryLoop {
         config: Arc<Config>,
         dispatcher: Arc<Dispatcher>,
         shutdown: Shutdown,
+        backlog: Arc<Semaphore>,
     ) -> QueryLoop {
         QueryLoop {
+            backlog,
             config,
             dispatcher,
             shutdown,
@@ -77,21 +97,29 @@ impl QueryLoop {
             {
                 batch.push(asked);
             }
-            if batch.len() == BATCH {
-                // More may be waiting: let another thread have these.
-                let all = self.clone().answer_all(batch);
-                self.shutdown.spawn(all);
-            } else {
-                self.clone().answer_all(batch).await;
+            if batch.len() < BATCH {
+                self.clone().answer_all(batch, Room::Some).await;
+                continue;
+            }
+            // More may be waiting: let another thread have these.
+            match self.backlog.clone().try_acquire_many_owned(BATCH as u32) {
+                Ok(room) => {
+                    let all = self.clone().answer_all(batch, Room::Some);
+                    self.shutdown.spawn(async move {
+                        all.await;
+                        drop(room);
+                    });
+                }
+                Err(_) => self.clone().answer_all(batch, Room::None).await,
             }
         }
     }
 
     /// Runs each as far as it goes without waiting; what waits goes on in a task of its own.
-    async fn answer_all(self: Arc<Self>, batch: Vec<Asked>) {
+    async fn answer_all(self: Arc<Self>, batch: Vec<Asked>, room: Room) {
         let until = Instant::now() + BATCH_TIME;
         for asked in batch {
-            let mut answer = Box::pin(self.clone().answer(asked));
+            let mut answer = Box::pin(self.clone().answer(asked, room));
             if Instant::now() < until && poll!(&mut answer).is_ready() {
                 continue;
             }
@@ -100,7 +128,7 @@ impl QueryLoop {
     }
 
     /// Answers one message, or stays silent where it is not for us: others share those subjects.
-    async fn answer(self: Arc<Self>, asked: Asked) {
+    async fn answer(self: Arc<Self>, asked: Asked, room: Room) {
         let Asked {
             subject,
             message,
@@ -132,10 +160,13 @@ impl QueryLoop {
             let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             last.clone()
         };
-        let answer = self
-            .dispatcher
-            .query(&event, Travel::of(&message), last.as_ref())
-            .await;
+        let answer = match room {
+            Room::Some => {
+                let travel = Travel::of(&message);
+                self.dispatcher.query(&event, travel, last.as_ref()).await
+            }
+            Room::None => self.dispatcher.shed_query(&event, last.as_ref()),
+        };
         let silent = self.config.compat.errors == ErrorAnswers::Silent;
         if let QueryAnswer::Fault { by_default, .. } = &answer
             && (silent || *by_default)
