@@ -1,7 +1,12 @@
 //! Builds the container image: a static `conche`, and `deploy/Containerfile` around it. It must
 //! not know what a host does; with `--test`, `trial` finds out whether this one does it.
 
-use std::{fs, path::Path, path::PathBuf, process::Command};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -29,8 +34,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let options = options(arguments)?;
     require("podman")?;
     let binary = binary::build(workspace, options.profile)?;
-    build(workspace, &binary, &options)?;
     let image = options.tag.as_str();
+    let before = id(image)?;
+    build(workspace, &binary, &options)?;
+    remove_if_replaced(image, &before)?;
     let user = inspect(image, "{{.Config.User}}")?;
     ensure!(user == USER, "{image} runs as `{user}`, not as {USER}");
     let bytes: u64 = inspect(image, "{{.Size}}")?.parse()?;
@@ -73,7 +80,10 @@ fn build(workspace: &Workspace, binary: &Path, options: &Options) -> Result<()> 
     if context.exists() {
         fs::remove_dir_all(&context)?;
     }
-    fs::create_dir_all(context.join("empty"))?;
+    let cache = context.join("cache/conche");
+    fs::create_dir_all(context.join("plugins"))?;
+    fs::create_dir_all(&cache)?;
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o1777))?;
     fs::copy(binary, context.join("conche"))
         .with_context(|| format!("cannot copy {}", binary.display()))?;
     let mut command = Command::new("podman");
@@ -91,6 +101,24 @@ fn build(workspace: &Workspace, binary: &Path, options: &Options) -> Result<()> 
     shell::run(command.arg(&context))
 }
 
+/// Empty if there is no such image.
+fn id(image: &str) -> Result<String> {
+    let mut command = Command::new("podman");
+    command.args(["images", "--quiet", "--no-trunc", image]);
+    Ok(shell::read(&mut command)?.trim().to_owned())
+}
+
+/// An image that lost its name to a newer one would only take room. One that is in use, or has
+/// another name, stays.
+fn remove_if_replaced(image: &str, before: &str) -> Result<()> {
+    if !before.is_empty() && before != id(image)? {
+        let mut command = Command::new("podman");
+        // Whether it could be removed changes nothing.
+        let _ = command.args(["rmi", before]).output()?;
+    }
+    Ok(())
+}
+
 fn inspect(image: &str, format: &str) -> Result<String> {
     let mut command = Command::new("podman");
     command.args(["image", "inspect", "--format", format, image]);
@@ -105,6 +133,7 @@ fn require(program: &str) -> Result<PathBuf> {
         .find(|file| file.is_file());
     let package = match program {
         "musl-gcc" => "musl-tools",
+        "readelf" => "binutils",
         other => other,
     };
     found.with_context(|| format!("{program} is missing: apt-get install {package}"))

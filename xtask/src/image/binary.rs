@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 
 use super::require;
 use crate::{guests::ensure_target, shell, workspace::Workspace};
@@ -60,10 +60,10 @@ pub(super) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> 
 
 /// A program that asks for a loader would not start in an image that has none.
 fn ensure_static(binary: &Path) -> Result<()> {
+    require("readelf")?;
     let mut command = Command::new("readelf");
-    require("readelf").context("apt-get install binutils")?;
     let headers = shell::read(command.arg("--program-headers").arg(binary))?;
-    anyhow::ensure!(
+    ensure!(
         !headers.contains("INTERP"),
         "{} is not linked statically",
         binary.display()

@@ -2,9 +2,10 @@
 //! capabilities. Whatever goes wrong, it is not left behind.
 
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    thread,
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct Container {
     name: String,
     /// `podman run`, attached: it ends as the container does, with its exit code.
     attached: Child,
+    /// Ends with the container, and gives the warnings that it wrote.
+    log: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Container {
@@ -49,8 +52,14 @@ impl Container {
         }
         command.arg(image);
         command.stdin(Stdio::null()).stdout(std::io::stderr());
-        let attached = command.spawn().context("cannot start podman")?;
-        Ok(Container { name, attached })
+        let attached = command.stderr(Stdio::piped()).spawn();
+        let mut attached = attached.context("cannot start podman")?;
+        let log = attached.stderr.take().map(follow);
+        Ok(Container {
+            name,
+            attached,
+            log,
+        })
     }
 
     /// Until `conche health` in the container says ready.
@@ -73,12 +82,18 @@ impl Container {
         }
     }
 
-    /// SIGTERM; it has to end by itself, and well.
+    /// SIGTERM; it has to end by itself, and well, and to have found nothing to warn of: a
+    /// directory that it cannot write is no more than a warning.
     pub(super) fn stop(&mut self) -> Result<()> {
         shell::read(&mut podman(&["stop", "--time", STOP_SECONDS, &self.name]))?;
         let status = self.ended()?;
         ensure!(status.success(), "after SIGTERM it ended with {status}");
-        Ok(())
+        let warnings = self.log.take().map(JoinHandle::join);
+        match warnings {
+            Some(Ok(warnings)) if warnings.is_empty() => Ok(()),
+            Some(Ok(warnings)) => bail!("it warned: {}", warnings.join("\n")),
+            _ => bail!("its log was not read"),
+        }
     }
 
     fn ended(&mut self) -> Result<ExitStatus> {
@@ -102,6 +117,20 @@ impl Drop for Container {
             let _ = self.attached.wait();
         }
     }
+}
+
+/// Prints the log as it comes.
+fn follow(log: ChildStderr) -> JoinHandle<Vec<String>> {
+    thread::spawn(move || {
+        let mut warnings = Vec::new();
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            if line.contains("WARN") || line.contains("ERROR") {
+                warnings.push(line);
+            }
+        }
+        warnings
+    })
 }
 
 fn podman(arguments: &[&str]) -> Command {
