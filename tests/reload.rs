@@ -185,6 +185,7 @@ async fn an_op_goes_to_who_was_first_and_to_the_next_when_that_one_leaves() {
     assert_eq!(refusal, Some(expected));
     assert_eq!(version(&host).await, "1.0.0");
     std::fs::remove_file(host.path("first")).unwrap();
+    host.serves("second").await;
     host.ask_until(GET, "{}", |answer| answer.contains("2.0.0"))
         .await;
 }

@@ -63,6 +63,16 @@ impl TestHost {
         self.reports(refuses).await;
     }
 
+    /// Waits until the newest version of a plugin serves.
+    pub(crate) async fn serves(&self, name: &str) {
+        let name = plugin_name(name);
+        let serves = |report: &Report| {
+            let standing = report.plugins.get(&name);
+            standing.is_some_and(|standing| standing.refusal.is_none())
+        };
+        self.reports(serves).await;
+    }
+
     /// The version that serves now.
     pub(crate) fn serving(&self, name: &str) -> Option<Arc<Plugin>> {
         let registry = self.host.dispatcher().registry();
