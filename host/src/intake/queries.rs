@@ -2,6 +2,7 @@
 //! own, so that a slow handler delays no other query and nothing fills up unread.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::poll;
@@ -10,17 +11,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::source::{Asked, Queries};
+use super::source::{Asked, Queries, Reply};
 use crate::config::{Config, ErrorAnswers};
 use crate::dispatch::{Dispatcher, QueryAnswer, Travel};
-use crate::envelope::CloudEvent;
+use crate::envelope::{CloudEvent, Message};
 use crate::registry::Route;
 use crate::shutdown::Shutdown;
 use crate::subject::SubjectPattern;
 
-/// Queries that are there at once and share a task: a task for each costs 10–25% of the
-/// throughput, one for all would keep a busy op on one processor.
-const BATCH: usize = 16;
+/// Queries that are there at once and run one after the other. Fewer than so many run in the loop
+/// that read them: a task for each costs 10–25% of the throughput, and waking another thread for a
+/// few costs more than they do. So many mean that the loop is behind: another thread takes them.
+const BATCH: usize = 64;
+
+/// Answers that are handed to the connection together: it then wakes once, and writes once.
+const SENT_TOGETHER: usize = 16;
 
 /// How long the queries of a batch may run one after the other, before the rest get tasks of
 /// their own: what a query can lose to those before it.
@@ -40,6 +45,15 @@ pub(super) fn backlog() -> Arc<Semaphore> {
 enum Room {
     Some,
     None,
+}
+
+/// A message on its way to an asker.
+#[derive(Debug)]
+struct Answer {
+    reply: Reply,
+    message: Message,
+    /// Of the query, for the log.
+    event_id: String,
 }
 
 /// Serves one subject, an op or a pattern of the namespace.
@@ -115,20 +129,37 @@ impl QueryLoop {
         }
     }
 
-    /// Runs each as far as it goes without waiting; what waits goes on in a task of its own.
+    /// Runs each as far as it goes without waiting, and sends the answers; what waits goes on in a
+    /// task of its own.
     async fn answer_all(self: Arc<Self>, batch: Vec<Asked>, room: Room) {
         let until = Instant::now() + BATCH_TIME;
+        let mut answers = Vec::with_capacity(SENT_TOGETHER.min(batch.len()));
         for asked in batch {
             let mut answer = Box::pin(self.clone().answer(asked, room));
-            if Instant::now() < until && poll!(&mut answer).is_ready() {
-                continue;
+            if Instant::now() < until
+                && let Poll::Ready(ready) = poll!(&mut answer)
+            {
+                answers.extend(ready);
+            } else {
+                self.shutdown.spawn(async move {
+                    if let Some(answer) = answer.await {
+                        answer.send().await;
+                    }
+                });
             }
-            self.shutdown.spawn(answer);
+            if answers.len() == SENT_TOGETHER {
+                for answer in answers.drain(..) {
+                    answer.send().await;
+                }
+            }
+        }
+        for answer in answers {
+            answer.send().await;
         }
     }
 
     /// Answers one message, or stays silent where it is not for us: others share those subjects.
-    async fn answer(self: Arc<Self>, asked: Asked, room: Room) {
+    async fn answer(self: Arc<Self>, asked: Asked, room: Room) -> Option<Answer> {
         let Asked {
             subject,
             message,
@@ -136,14 +167,14 @@ impl QueryLoop {
         } = asked;
         let Some(reply) = reply else {
             debug!(subject, "a query without a reply subject: passed over");
-            return;
+            return None;
         };
         let mut event = match CloudEvent::decode(&message) {
             Ok(event) => event,
             Err(error) => {
                 self.dispatcher.metrics().query_undecodable();
                 warn!(subject, %error, "a message that is no CloudEvent: not answered");
-                return;
+                return None;
             }
         };
         // Whoever may ask one op has not thereby been allowed to ask another.
@@ -153,7 +184,7 @@ impl QueryLoop {
                 ty = event.ty,
                 "a query whose type is not its subject: not answered"
             );
-            return;
+            return None;
         }
         event.trace_from_headers(&message.headers);
         let last = {
@@ -172,19 +203,26 @@ impl QueryLoop {
             && (silent || *by_default)
         {
             debug!(subject, event_id = event.id, "a fault, not answered");
-            return;
+            return None;
         }
         let max_payload = self.dispatcher.max_payload();
-        let Some(message) = answer.into_message(max_payload) else {
-            return;
-        };
+        Some(Answer {
+            reply,
+            message: answer.into_message(max_payload)?,
+            event_id: event.id,
+        })
+    }
+}
+
+impl Answer {
+    async fn send(self) {
+        let Answer {
+            reply,
+            message,
+            event_id,
+        } = self;
         if let Err(error) = reply.send(message).await {
-            warn!(
-                subject,
-                event_id = event.id,
-                error,
-                "the answer did not reach its asker"
-            );
+            warn!(event_id, error, "the answer did not reach its asker");
         }
     }
 }
