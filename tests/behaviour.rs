@@ -43,6 +43,7 @@ on_both! {
     what_is_larger_than_the_server_takes_becomes_a_fault,
     a_reply_that_cannot_be_written_becomes_a_fault,
     an_emit_larger_than_the_server_takes_is_refused,
+    an_event_too_far_from_its_cause_is_dead_lettered,
     guests_ask_guests,
     a_removed_plugin_answers_what_was_on_its_way,
     a_swap_loses_no_query,
@@ -279,6 +280,20 @@ async fn an_emit_larger_than_the_server_takes_is_refused(on: On) {
         .messages(EVENTS, "org.cyverse.events.hostile.>")
         .await;
     assert!(out.is_empty());
+}
+
+async fn an_event_too_far_from_its_cause_is_dead_lettered(on: On) {
+    let host = TestHost::on(on, &["probe"], "").await;
+    for hops in ["17", "4294967295"] {
+        let mut message = event(DO, r#"{"report":true,"steps":[]}"#)
+            .to_structured()
+            .unwrap();
+        message.headers.insert(headers::CONCHE_HOPS, hops);
+        host.wire.publish(DO, message).await.unwrap();
+    }
+    let letters = host.dead_letters(2).await;
+    let reason = letters[1].message.headers.get("Conche-Dlq-Reason").unwrap();
+    assert!(reason.contains("emit in a circle"), "{reason}");
 }
 
 async fn guests_ask_guests(on: On) {

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod behaviour;
+mod consumers;
 mod directory;
 mod embedded;
 mod gateway;

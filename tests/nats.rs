@@ -1,5 +1,7 @@
-//! What only a real server can show: restarts, permissions, streams that others made, consumers
-//! that grow.
+//! What only a real server can show of the host as a whole: restarts, permissions, streams that
+//! others made, leaving.
+
+use std::time::Duration;
 
 use conche::host::Host;
 use serde_json::json;
@@ -11,7 +13,6 @@ use crate::support::{DEADLINE, On, TestHost, event, guest, resolve};
 const GREET: &str = "cyverse.greeter.Greet";
 const ADA: &str = r#"{"name":"Ada"}"#;
 const EVENTS: &str = "conche-events";
-const DEAD: &str = "conche-events-dlq";
 const DO: &str = "org.cyverse.events.probe.Do";
 const DONE: &str = "org.cyverse.events.probe.Done";
 const REPORT: &str = r#"{"report":true,"steps":[]}"#;
@@ -167,131 +168,36 @@ async fn two_hosts_share_and_one_leaves_without_a_loss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_added_type_is_for_what_comes_later() {
-    let host = TestHost::on(On::Nats, &["probe"], "").await;
-    let late = "org.cyverse.events.probe.Late";
-    host.publish(late, REPORT).await;
-    let policy = format!("[config]\ntypes = \"{late}\"\n");
-    std::fs::write(host.dir.path().join("probe.toml"), policy).unwrap();
-    let grown = async {
+async fn a_host_that_may_not_reconnect_starts_all_the_same() {
+    let host = TestHost::on(On::Nats, &["greeter"], "[nats]\nmax_reconnects = 0").await;
+    let answer = host.ask_json(GREET, ADA).await;
+    assert_eq!(answer.unwrap(), r#"{"greeting":"Hello, Ada!"}"#);
+    let gave_up = tokio::time::timeout(Duration::ZERO, host.host.gave_up());
+    assert!(gave_up.await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_leaves_without_a_loss_after_a_reconnect_too() {
+    let mut host = TestHost::on(On::Nats, &["greeter"], "").await;
+    for _ in 0..300 {
+        host.ask_json(GREET, ADA).await.unwrap();
+    }
+    let server = host.server.as_mut().unwrap();
+    server.down();
+    server.up();
+    host.ask_until(GREET, ADA, |answer| answer.contains("Ada"))
+        .await;
+    std::fs::remove_file(host.path("greeter")).unwrap();
+    let until_gone = async {
         loop {
-            let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
-            let info = host.wire.api(&what, json!({})).await;
-            if info["config"]["filter_subjects"] == json!([DO, late]) {
-                return;
+            match host.ask(GREET, ADA).await {
+                Ok(_) => {}
+                Err(error) => return error,
             }
-            tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(DEADLINE, grown).await.unwrap();
-    let second = host.publish(late, REPORT).await;
-    let done = host.wire.wait_for(EVENTS, DONE, 1).await;
-    let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
-    // The report's subject is the id of what it reports on.
-    assert!(body.contains(&second.id), "{body}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_type_no_longer_listened_to_is_dead_lettered() {
-    let host = TestHost::on(On::Nats, &[], "").await;
-    let late = "org.cyverse.events.probe.Late";
-    let policy = host.dir.path().join("probe.toml");
-    std::fs::write(&policy, format!("[config]\ntypes = \"{late}\"\n")).unwrap();
-    std::fs::copy(guest("probe"), host.dir.path().join("probe.wasm")).unwrap();
-    host.ask_until("cyverse.probe.Echo", "1", |_| true).await;
-    std::fs::write(&policy, "[config]\nother = \"\"\n").unwrap();
-    host.ask_until("cyverse.probe.Context", "{}", |answer| {
-        answer.contains("other")
-    })
-    .await;
-    host.publish(late, REPORT).await;
-    let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
-    let reason = letters[0].message.headers.get("Conche-Dlq-Reason").unwrap();
-    assert!(reason.starts_with("unlistened: "), "{reason}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_dead_letter_stream_stops_the_plugin_and_drops_nothing() {
-    let server = NatsServer::start();
-    let client = crate::support::Wire::connect(&server.url()).await;
-    let subjects = [
-        "conche.dlq.conche-events.>",
-        "conche.redrive.conche-events.>",
-    ];
-    let full = json!({"name": DEAD, "subjects": subjects, "storage": "memory", "max_msgs": 1, "discard": "new"});
-    client.api(&format!("STREAM.CREATE.{DEAD}"), full).await;
-    let host = TestHost::with_server(Some(server), &["probe"], "").await;
-    let reject = r#"{"steps":[{"reject":{"code":400,"message":"never"}}]}"#;
-    host.publish(DO, reject).await;
-    host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
-    host.publish(DO, reject).await;
-    let waits = async {
-        loop {
-            let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
-            let info = host.wire.api(&what, json!({})).await;
-            if info["num_ack_pending"] == 1 && info["delivered"]["stream_seq"] == 2 {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, waits).await.unwrap();
-    client.api(&format!("STREAM.PURGE.{DEAD}"), json!({})).await;
-    let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
-    assert!(
-        letters[0].subject.ends_with(".2"),
-        "{:?}",
-        letters[0].subject
-    );
-    host.publish(DO, REPORT).await;
-    host.wire.wait_for(EVENTS, DONE, 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_long_handler_is_not_delivered_twice() {
-    let host = TestHost::on(On::Nats, &["probe"], "[events]\nack_wait = \"1s\"").await;
-    let script = r#"{"report":true,"steps":[{"sleep":{"ms":2500}}]}"#;
-    host.publish(DO, script).await;
-    let done = host.wire.wait_for(EVENTS, DONE, 1).await;
-    let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
-    assert!(body.contains(r#""calls":1"#), "{body}");
-    let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
-    let info = host.wire.api(&what, json!({})).await;
-    assert_eq!(info["num_redelivered"], 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_consumer_is_made_anew() {
-    let host = TestHost::on(On::Nats, &["probe"], "").await;
-    let what = format!("CONSUMER.DELETE.{EVENTS}.conche-probe");
-    host.wire.api(&what, json!({})).await;
-    let made = async {
-        loop {
-            let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
-            let info = host.wire.api(&what, json!({})).await;
-            if info["num_waiting"].as_u64().unwrap_or(0) > 0 {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, made).await.unwrap();
-    host.publish(DO, REPORT).await;
-    host.wire.wait_for(EVENTS, DONE, 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn all_types_may_share_one_subject() {
-    let config = "[compat]\nevent_subject = \"org.cyverse.events.all\"";
-    let host = TestHost::on(On::Nats, &["probe", "auditor"], config).await;
-    let script = event(DO, r#"{"report":true,"steps":[]}"#);
-    let message = script.to_structured().unwrap();
-    let all = "org.cyverse.events.all";
-    host.wire.publish(all, message).await.unwrap();
-    let both = host.wire.wait_for(EVENTS, all, 2).await;
-    let body = String::from_utf8_lossy(&both[1].message.body).into_owned();
-    assert!(body.contains(DONE), "{body}");
-    assert!(host.wire.messages(DEAD, "conche.dlq.>").await.is_empty());
+    // With the old count the server would have kept the queue member: askers would wait in vain.
+    assert_eq!(until_gone.await, "nobody answers");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -191,6 +191,21 @@ async fn an_op_goes_to_who_was_first_and_to_the_next_when_that_one_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_op_that_a_new_version_lets_go_of_goes_to_the_next() {
+    let host = TestHost::start(&[]).await;
+    host.put("second", &bytes("versioned_v1"));
+    host.ask_until(GET, "{}", |answer| answer.contains("1.0.0"))
+        .await;
+    host.put("first", &bytes("versioned_v2"));
+    let refusal = host.tried("first", &bytes("versioned_v2")).await;
+    assert!(refusal.unwrap().contains("is served by plugin `second`"));
+    host.put("second", &bytes("greeter"));
+    host.serves("first").await;
+    host.ask_until(GET, "{}", |answer| answer.contains("2.0.0"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn at_the_start_an_op_goes_to_the_older_file() {
     let dir = tempfile::tempdir().unwrap();
     let now = std::time::SystemTime::now();

@@ -62,7 +62,7 @@ pub enum Mode {
 /// `[nats]`: connections and queries.
 #[derive(Debug, Clone)]
 pub struct NatsConfig {
-    /// `nats://`, `tls://`, `ws://` or `wss://`; at least one. May hold credentials.
+    /// `nats://` or `tls://`; at least one. May hold credentials.
     pub urls: Vec<String>,
     pub queue_group: String,
     /// What query ops must match; what a default-query registration subscribes.

@@ -180,6 +180,10 @@ impl Dispatcher {
                 travel, attempt, ..
             } => (travel, attempt),
         };
+        if travel.hops > self.config.calls.hop_limit {
+            let text = "the hop limit is reached: do handlers emit in a circle?";
+            return Ok(reject(508, text));
+        }
         // Nobody waits for an event as an asker does: it needs no deeper lane.
         let own = wait_for(plugin.lanes()).await;
         let host = wait_for(&self.lanes).await;
@@ -317,6 +321,18 @@ impl Dispatcher {
             envelope.set_extension(attribute, id.clone());
         }
         envelope
+    }
+}
+
+fn reject(code: u16, message: &str) -> EventOutcome {
+    let fault = Fault {
+        code,
+        message: message.to_owned(),
+        details: None,
+    };
+    EventOutcome {
+        verdict: Verdict::Reject(fault),
+        emitted: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::embedded::{Bus, BusConfig, Retention, StreamLimits};
 use crate::gateway::{self, Gateway};
 use crate::intake::{Intake, Source};
 use crate::metrics::Metrics;
-use crate::nats::Nats;
+use crate::nats::{ConnectError, Nats};
 use crate::outbound::Outbound;
 use crate::reload::{Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
@@ -50,13 +50,30 @@ impl Host {
     /// What keeps the host as a whole from starting. A plugin that cannot serve is none of it, nor
     /// is a server that is not there: it is tried again as often as the configuration says.
     pub async fn start(config: Config, io: &Handle) -> anyhow::Result<Host> {
+        Host::start_under(config, io, Shutdown::default()).await
+    }
+
+    /// Starts a host that can be told to end before it has started: whoever drains `shutdown` then
+    /// lets finish what has begun.
+    ///
+    /// # Errors
+    /// Those of [`Host::start`].
+    pub async fn start_under(
+        config: Config,
+        io: &Handle,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Host> {
         let config = Arc::new(config);
         anyhow::ensure!(
             config.plugins.dir.is_dir(),
             "plugins directory `{}` does not exist or is no directory: create it, or name another",
             config.plugins.dir.display()
         );
-        let shutdown = Shutdown::default();
+        // What can be refused by the machine comes before anybody is served.
+        let gateway = match config.gateway.listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
         let metrics = Arc::new(Metrics::new());
         let lanes = Dispatcher::lanes(&config);
         let probes = Probes::open(&config, lanes.clone(), metrics.clone(), io).await?;
@@ -93,23 +110,21 @@ impl Host {
         );
         intake.agree().await;
         if let Source::Nats(nats) = &source {
-            settled(nats).await;
+            settled(nats).await?;
         }
         let report = reload.report();
         shutdown.spawn(intake.follow());
         shutdown.spawn(keep_looking(reload, watch, shutdown.clone()));
-        let gateway = match config.gateway.listen {
-            Some(address) => {
-                let gateway = Gateway {
-                    config: config.clone(),
-                    dispatcher: dispatcher.clone(),
-                    outbound,
-                    bus: source.bus().cloned(),
-                };
-                Some(open_gateway(gateway, address, &shutdown).await?)
-            }
-            None => None,
-        };
+        let gateway = gateway.map(|(listener, address)| {
+            let gateway = Gateway {
+                config: config.clone(),
+                dispatcher: dispatcher.clone(),
+                outbound,
+                bus: source.bus().cloned(),
+            };
+            shutdown.spawn(gateway::serve(gateway, listener, shutdown.clone()));
+            address
+        });
         probes.readiness.started();
         Ok(Host {
             config,
@@ -190,8 +205,12 @@ async fn source(config: &Arc<Config>, io: &Handle, shutdown: &Shutdown) -> anyho
 }
 
 /// Waits until the server has all subscriptions: a query that is sent after it finds us.
-async fn settled(nats: &Nats) {
-    while !nats.fence().await {
+async fn settled(nats: &Nats) -> Result<(), ConnectError> {
+    loop {
+        tokio::select! {
+            () = nats.gave_up() => return Err(nats.lost()),
+            has_them = nats.fence() => if has_them { return Ok(()) },
+        }
         warn!("no round trip to the server: waiting until it has the subscriptions");
     }
 }
@@ -200,19 +219,14 @@ async fn keep_looking(mut reload: Reload, mut watch: Watch, shutdown: Shutdown) 
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
-            () = watch.changed() => reload.look().await,
+            () = watch.changed() => {}
+        }
+        // Cut short by the end: what is being compiled then is not waited for.
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = reload.look() => {}
         }
     }
-}
-
-async fn open_gateway(
-    gateway: Gateway,
-    address: SocketAddr,
-    shutdown: &Shutdown,
-) -> anyhow::Result<SocketAddr> {
-    let (listener, bound) = listen(address).await?;
-    shutdown.spawn(gateway::serve(gateway, listener, shutdown.clone()));
-    Ok(bound)
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {

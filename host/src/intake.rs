@@ -2,6 +2,7 @@
 //! know wasmtime.
 
 mod dead_letters;
+mod durable;
 mod events;
 mod queries;
 mod source;
@@ -57,20 +58,19 @@ impl Intake {
         }
     }
 
-    /// Follows until the host ends, then closes all.
+    /// Follows until the host ends; what is open then leaves by itself.
     pub async fn follow(mut self) {
+        let shutdown = self.shutdown.clone();
         loop {
             tokio::select! {
-                () = self.shutdown.begun() => break,
+                () = shutdown.begun() => break,
                 changed = self.changes.changed() => if changed.is_err() { break },
             }
-            self.agree().await;
-        }
-        for query in self.queries.values() {
-            query.leave.cancel();
-        }
-        for events in self.events.values() {
-            events.leave.cancel();
+            // Cut short by the end: what is open is left then, and the rest is never opened.
+            tokio::select! {
+                () = shutdown.begun() => break,
+                () = self.agree() => {}
+            }
         }
     }
 
@@ -146,7 +146,7 @@ impl Intake {
             self.shutdown.clone(),
             name.clone(),
         ));
-        let consumer = events.open(plugin).await;
+        let consumer = events.open(plugin, true).await;
         let run = events
             .clone()
             .run(plugin.clone(), consumer, self.changes.clone());

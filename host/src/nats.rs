@@ -54,6 +54,8 @@ struct Inner {
     /// What plugins and the gateway send: events and queries.
     sending: Link,
     publish_timeout: Duration,
+    /// The servers, without credentials.
+    urls: String,
     gave_up: CancellationToken,
 }
 
@@ -129,6 +131,7 @@ impl Nats {
                 events: events_link,
                 sending,
                 publish_timeout: events.publish_timeout,
+                urls: link::shown(&nats.urls),
                 gave_up,
             }),
         })
@@ -155,12 +158,24 @@ impl Nats {
         self.inner.gave_up.cancelled().await;
     }
 
+    /// What is to be said when it resolved.
+    pub fn lost(&self) -> ConnectError {
+        ConnectError::Lost {
+            urls: self.inner.urls.clone(),
+        }
+    }
+
     /// Waits until what was sent on each connection has reached the server: subscriptions are open
     /// then. False: no round trip went through.
     pub async fn fence(&self) -> bool {
-        self.inner.queries.fence().await
-            && self.inner.events.fence().await
-            && self.inner.sending.fence().await
+        let inner = &self.inner;
+        // All of them, whatever the first says: what is on its way on one is not on another.
+        let (queries, events, sending) = tokio::join!(
+            inner.queries.fence(),
+            inner.events.fence(),
+            inner.sending.fence()
+        );
+        queries && events && sending
     }
 
     /// Asks, and waits for the first answer. Cancel safe: dropping it stops the waiting.

@@ -19,7 +19,7 @@ use crate::outbound::Outbound;
 use crate::plugin::{Plugin, RegisterError};
 use crate::policy::{PluginName, Policy};
 use crate::registry::{Conflict, Registry};
-use crate::sandbox::{Digest, LoadError, Sandbox, Tenant};
+use crate::sandbox::{Digest, Failure, LoadError, Sandbox, Tenant};
 use crate::settings::Mistakes;
 use files::{Files, Found};
 
@@ -47,6 +47,8 @@ struct Tried {
     refusal: Option<String>,
     /// It was refused for something that may pass by itself: when it is tried again.
     again: Option<Instant>,
+    /// Another plugin has what it wants.
+    lost: bool,
 }
 
 /// Before a version is tried again that the server's streams did not suit.
@@ -79,6 +81,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it may be otherwise in a while, without a change of the plugin: the server's word,
+    /// or that the machine was busy.
+    fn may_pass(&self) -> bool {
+        match self {
+            Refusal::Denied(denied) => denied.may_pass(),
+            Refusal::Register(RegisterError::Failed(failure)) => matches!(
+                failure,
+                Failure::DeadlineExceeded { .. } | Failure::NotStarted { .. }
+            ),
+            Refusal::Internal(_) => true,
+            _ => false,
+        }
+    }
+
     /// A word for metrics.
     fn kind(&self) -> &'static str {
         match self {
@@ -135,9 +151,12 @@ impl Reload {
             Ok((files, found)) => {
                 self.files = files;
                 if let Some(found) = found {
-                    let left = self.retire_missing(&found);
-                    for found in found {
-                        self.consider(found, left).await;
+                    let mut let_go = self.retire_missing(&found);
+                    for found in found.iter().cloned() {
+                        let_go |= self.consider(found).await;
+                    }
+                    if let_go {
+                        self.try_losers_again(found).await;
                     }
                 }
             }
@@ -182,8 +201,19 @@ impl Reload {
         !gone.is_empty()
     }
 
-    /// Loads one file's version unless it was tried already.
-    async fn consider(&mut self, found: Found, try_refused_again: bool) {
+    /// An op may be free now that another plugin had: those who lost it are tried again.
+    async fn try_losers_again(&mut self, found: Vec<Found>) {
+        for found in found {
+            if self.tried.get(&found.name).is_some_and(|last| last.lost) {
+                self.tried.remove(&found.name);
+                self.consider(found).await;
+            }
+        }
+    }
+
+    /// Loads one file's version unless it was tried already. Whether it took the place of another
+    /// version, which may have let go of something.
+    async fn consider(&mut self, found: Found) -> bool {
         let policy = found.policy(&self.config.plugins);
         let mut tried = Tried {
             digest: found.digest.clone(),
@@ -193,31 +223,34 @@ impl Reload {
             },
             refusal: None,
             again: None,
+            lost: false,
         };
         if let Some(last) = self.tried.get(&found.name) {
             let same = last.digest == tried.digest && last.policy == tried.policy;
             let due = last.again.is_some_and(|again| again <= Instant::now());
-            if same && !(last.refusal.is_some() && (try_refused_again || due)) {
-                return;
+            if same && !due {
+                return false;
             }
         }
         let name = found.name.clone();
+        let is_swap = self.dispatcher.registry().plugin(&name).is_some();
         let result = match policy {
             Ok(policy) => self.load(found, policy).await,
             Err(refusal) => Err(refusal),
         };
-        if let Err(reason) = result {
-            let serving = self.dispatcher.registry().plugin(&name).is_some();
+        if let Err(reason) = &result {
             warn!(
-                plugin = %name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = serving, %reason,
+                plugin = %name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = is_swap, %reason,
                 "plugin refused"
             );
-            let may_pass = matches!(&reason, Refusal::Denied(denied) if denied.may_pass());
+            let may_pass = reason.may_pass();
             tried.again = may_pass.then(|| Instant::now() + TRY_AGAIN);
             self.dispatcher.metrics().refused(&name, reason.kind());
             tried.refusal = Some(reason.to_string());
+            tried.lost = matches!(reason, Refusal::Conflict(_));
         }
         self.tried.insert(name, tried);
+        is_swap && result.is_ok()
     }
 
     async fn load(&self, found: Found, policy: Policy) -> Result<(), Refusal> {

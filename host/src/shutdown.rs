@@ -35,9 +35,9 @@ impl Shutdown {
         self.token.cancelled().await;
     }
 
-    /// Whether the host is to end.
-    pub fn has_begun(&self) -> bool {
-        self.token.is_cancelled()
+    /// A token for one task or a few, which may be told to end before the host is.
+    pub fn child(&self) -> CancellationToken {
+        self.token.child_token()
     }
 
     /// Tells every task, and waits for all of them. False: some were still busy at the deadline.

@@ -6,6 +6,7 @@ use conche::config::Config;
 use conche::host::Host;
 use conche::nats::ConnectError;
 use conche::sandbox::Sandbox;
+use conche::shutdown::Shutdown;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -56,8 +57,10 @@ async fn run(
     banner: fn(&Host) -> String,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
+    let shutdown = Shutdown::default();
+    let drain = config.shutdown.drain;
     let host = tokio::select! {
-        started = Host::start(config, io) => match started {
+        started = Host::start_under(config, io, shutdown.clone()) => match started {
             Ok(host) => host,
             Err(error) if error.downcast_ref::<ConnectError>().is_some() => {
                 eprintln!("conche: {error:#}");
@@ -67,6 +70,8 @@ async fn run(
         },
         () = signals.next() => {
             eprintln!("conche: ended before it was ready");
+            // Some of it may serve already.
+            shutdown.drain(drain).await;
             return Ok(ExitCode::SUCCESS);
         }
     };

@@ -31,13 +31,13 @@ pub(super) fn url(text: &str) -> Result<String, String> {
     };
     let refused = || {
         let shown = redacted(text);
-        format!("{shown:?} is no NATS URL: write nats://host:4222 (or tls://, ws://, wss://)")
+        format!("{shown:?} is no NATS URL: write nats://host:4222 or tls://host:4222")
     };
     let uri = Uri::parse(full.as_str()).map_err(|_| refused())?;
     let scheme = uri.scheme().as_str();
     let host = uri.authority().map(|a| a.host()).unwrap_or_default();
     let port_is_one = uri.authority().is_none_or(|a| a.port_to_u16().is_ok());
-    if ["nats", "tls", "ws", "wss"].contains(&scheme) && !host.is_empty() && port_is_one {
+    if ["nats", "tls"].contains(&scheme) && !host.is_empty() && port_is_one {
         Ok(full)
     } else {
         Err(refused())

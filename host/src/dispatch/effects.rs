@@ -77,7 +77,7 @@ impl Dispatcher {
             } => (travel, format!("{stream}/{sequence}")),
         };
         let cause = format!("{place}/{}/{}", plugin.name(), plugin.digest());
-        let hops = (travel.hops + 1).to_string();
+        let hops = travel.hops.saturating_add(1).to_string();
         let all = emitted.iter().map(|Emitted { id, ty, message }| {
             let mut message = message.clone();
             message.headers.insert(headers::NATS_MSG_ID, id.clone());

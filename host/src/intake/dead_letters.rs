@@ -2,7 +2,7 @@
 //! at its source. Must not know why it is one.
 
 use crate::config::EventsConfig;
-use crate::envelope::{Message, headers, now};
+use crate::envelope::{Headers, Message, now};
 use crate::outbound::{Outbound, SendError};
 use crate::plugin::Plugin;
 
@@ -10,6 +10,12 @@ use super::source::Delivery;
 
 /// The longest reason that goes into a header, in characters.
 const REASON_MAX: usize = 512;
+
+/// For the header that makes a store a compare-and-set.
+const STORE_ONCE_ROOM: usize = 64;
+
+/// Of headers that a server acts on.
+const NATS_PREFIX: &str = "Nats-";
 
 /// Kept free in each chunk for its own headers.
 const CHUNK_HEADER_ROOM: usize = 4 << 10;
@@ -43,12 +49,11 @@ pub(super) async fn store(
     let facts = facts(plugin, delivery, reason);
     let max = outbound.max_payload();
     let mut letter = delivery.message().clone();
-    // Its id would make the stream take it for a duplicate of another plugin's letter.
-    letter.headers.remove(headers::NATS_MSG_ID);
+    set_aside(&mut letter.headers);
     for (name, value) in &facts {
         letter.headers.insert(*name, value.clone());
     }
-    if letter.wire_size() <= max {
+    if letter.wire_size() + STORE_ONCE_ROOM <= max {
         return outbound.store_once(&subject, letter).await;
     }
     let head = header_block(delivery.message());
@@ -78,6 +83,21 @@ pub(super) async fn store(
         .headers
         .insert("Conche-Dlq-Header-Bytes", head.len().to_string());
     outbound.store_once(&subject, letter).await
+}
+
+/// What NATS reads in headers was for the event's own stream. Here an id would make the letter a
+/// duplicate of another plugin's, and an expected sequence would keep it out for ever.
+fn set_aside(headers: &mut Headers) {
+    let is_theirs = |name: &&str| {
+        let prefix = name.get(..NATS_PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(NATS_PREFIX))
+    };
+    let names = headers.iter().map(|(name, _)| name).filter(is_theirs);
+    for name in names.map(str::to_owned).collect::<Vec<_>>() {
+        if let Some(value) = headers.remove(&name) {
+            headers.append(format!("Conche-Dlq-{name}"), value);
+        }
+    }
 }
 
 fn facts(plugin: &Plugin, delivery: &Delivery, reason: &str) -> Vec<(&'static str, String)> {
@@ -113,4 +133,28 @@ fn header_block(message: &Message) -> Vec<u8> {
     }
     block.push_str("\r\n");
     block.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::set_aside;
+    use crate::envelope::Headers;
+
+    #[test]
+    fn what_nats_reads_is_set_aside() {
+        let mut headers: Headers = [
+            ("Nats-Msg-Id", "1"),
+            ("nats-expected-last-sequence", "41"),
+            ("ce-id", "2"),
+        ]
+        .into_iter()
+        .collect();
+        set_aside(&mut headers);
+        let expected = [
+            ("ce-id", "2"),
+            ("Conche-Dlq-Nats-Msg-Id", "1"),
+            ("Conche-Dlq-nats-expected-last-sequence", "41"),
+        ];
+        assert_eq!(headers.iter().collect::<Vec<_>>(), expected);
+    }
 }

@@ -10,19 +10,17 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::dead_letters;
 use super::source::{Consumer, Delivery, Source};
+use super::{dead_letters, durable};
 use crate::config::Config;
 use crate::dispatch::{Cause, Dispatcher, Travel};
 use crate::envelope::CloudEvent;
 use crate::metrics::EventEnd;
-use crate::nats::DurableConfig;
 use crate::plugin::Plugin;
 use crate::policy::PluginName;
 use crate::registry::Registry;
 use crate::settle::{Settlement, settle};
 use crate::shutdown::Shutdown;
-use crate::subject::SubjectPattern;
 
 /// The most deliveries of one plugin that are asked for at once.
 const PULL_MAX: usize = 256;
@@ -47,8 +45,8 @@ pub(super) struct Events {
     plugin: PluginName,
     pub(super) leave: CancellationToken,
     settling: Arc<Semaphore>,
-    /// A dead letter could not be stored: nothing more is pulled until it is.
-    stopped: watch::Sender<bool>,
+    /// Dead letters that could not be stored: nothing more is pulled until they are.
+    stopped: watch::Sender<usize>,
     /// Another replica has a newer version, which listens to more.
     outdated: AtomicBool,
 }
@@ -73,18 +71,19 @@ impl Events {
             config,
             dispatcher,
             source,
+            leave: shutdown.child(),
             shutdown,
             plugin,
-            leave: CancellationToken::new(),
             settling: Arc::new(Semaphore::new(SETTLING_MAX)),
-            stopped: watch::Sender::new(false),
+            stopped: watch::Sender::new(0),
             outdated: AtomicBool::new(false),
         }
     }
 
     /// Opens the plugin's consumer, or lets its filters grow.
-    pub(super) async fn open(&self, plugin: &Plugin) -> Option<Consumer> {
-        let opened = self.source.consumer(&self.wanted(plugin)).await;
+    pub(super) async fn open(&self, plugin: &Plugin, is_new: bool) -> Option<Consumer> {
+        let wanted = durable::wanted(&self.config, plugin, is_new);
+        let opened = self.source.consumer(&wanted).await;
         opened
             .inspect_err(|reason| {
                 error!(plugin = %self.plugin, reason, "cannot open its consumer: its events wait");
@@ -109,7 +108,7 @@ impl Events {
             let is_new = !leaving && !Arc::ptr_eq(&serving, &plugin);
             if is_new && Instant::now() >= not_before {
                 room = room_of(&plugin);
-                let opened = self.open(&plugin).await;
+                let opened = self.open(&plugin, true).await;
                 if opened.is_some() {
                     serving = plugin.clone();
                 } else {
@@ -127,7 +126,7 @@ impl Events {
                     () = tokio::time::sleep(retry) => {}
                 }
                 retry = (retry * 2).min(RETRY_LONGEST);
-                consumer = self.open(&plugin).await;
+                consumer = self.open(&plugin, false).await;
                 continue;
             };
             let pulled = tokio::select! {
@@ -177,7 +176,11 @@ impl Events {
             self.outdated.store(false, Ordering::Relaxed);
         }
         // An error: nobody can have dropped the sender, which is ours.
-        let _ = self.stopped.subscribe().wait_for(|stopped| !stopped).await;
+        let _ = self
+            .stopped
+            .subscribe()
+            .wait_for(|letters| *letters == 0)
+            .await;
         // Nor is the semaphore ever closed.
         drop(room.acquire().await);
         let free = room.available_permits().min(plugin.lanes().free()).max(1);
@@ -277,7 +280,11 @@ impl Events {
         if delivery.subject() != ty {
             return skip(plugin);
         }
-        match self.source.is_newest(&self.wanted(plugin)).await {
+        match self
+            .source
+            .is_newest(&durable::wanted(&self.config, plugin, false))
+            .await
+        {
             Ok(true) => {
                 let reason = format!("unlistened: no handler for type `{ty}`");
                 self.dead_letter(plugin, delivery, reason).await
@@ -302,6 +309,7 @@ impl Events {
     async fn dead_letter(&self, plugin: &Plugin, delivery: &Delivery, reason: String) -> End {
         let outbound = self.dispatcher.outbound();
         let mut wait = RETRY_FIRST;
+        let mut stands = None;
         loop {
             let stored =
                 dead_letters::store(outbound, &self.config.events, plugin, delivery, &reason);
@@ -309,8 +317,7 @@ impl Events {
                 Ok(()) => break,
                 Err(error) => error,
             };
-            self.stopped.send_replace(true);
-            plugin.metrics().stopped(true);
+            stands.get_or_insert_with(|| Standstill::begin(self, plugin));
             error!(
                 plugin = %plugin.name(), sequence = delivery.sequence(), %error, again_in = ?wait,
                 "the dead-letter stream takes nothing: the plugin's events stand still until it does"
@@ -322,8 +329,7 @@ impl Events {
             }
             wait = (wait * 2).min(RETRY_LONGEST);
         }
-        self.stopped.send_replace(false);
-        plugin.metrics().stopped(false);
+        drop(stands);
         plugin.metrics().event(EventEnd::DeadLettered);
         warn!(
             plugin = %plugin.name(), digest = plugin.digest().short(),
@@ -336,29 +342,27 @@ impl Events {
     fn current(&self) -> Option<Arc<Plugin>> {
         self.dispatcher.registry().plugin(&self.plugin).cloned()
     }
+}
 
-    fn wanted(&self, plugin: &Plugin) -> DurableConfig {
-        let registrations = plugin.registrations();
-        let mut filters: Vec<SubjectPattern> = Vec::new();
-        if registrations.any_event.is_none() {
-            // What has no subject was refused when the plugin was loaded.
-            let subjects = registrations
-                .events
-                .iter()
-                .filter_map(|(_, ty)| self.config.event_subject(ty)?.parse().ok());
-            filters.extend(subjects);
-            filters.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-            filters.dedup();
-        }
-        let events = &self.config.events;
-        DurableConfig {
-            stream: events.stream.clone(),
-            durable: format!("{}-{}", events.durable, self.plugin),
-            filters,
-            start: plugin.policy().events.start,
-            ack_wait: events.ack_wait,
-            digest: plugin.digest().to_string(),
-        }
+/// One dead letter that cannot be stored: as long as it lasts the plugin pulls nothing.
+struct Standstill<'a> {
+    events: &'a Events,
+    plugin: &'a Plugin,
+}
+
+impl<'a> Standstill<'a> {
+    fn begin(events: &'a Events, plugin: &'a Plugin) -> Standstill<'a> {
+        events.stopped.send_modify(|letters| *letters += 1);
+        plugin.metrics().stopped(true);
+        Standstill { events, plugin }
+    }
+}
+
+impl Drop for Standstill<'_> {
+    fn drop(&mut self) {
+        self.events.stopped.send_modify(|letters| *letters -= 1);
+        let stands = *self.events.stopped.borrow() > 0;
+        self.plugin.metrics().stopped(stands);
     }
 }
 

@@ -80,8 +80,8 @@ impl QueryLoop {
             backlog,
             config,
             dispatcher,
+            leave: shutdown.child(),
             shutdown,
-            leave: CancellationToken::new(),
             last: Mutex::new(None),
         }
     }

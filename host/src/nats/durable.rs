@@ -32,8 +32,10 @@ pub(crate) struct DurableConfig {
     /// Where a new one begins.
     pub(crate) start: Start,
     pub(crate) ack_wait: Duration,
-    /// The plugin's version: whichever was loaded last is the newest.
+    /// The plugin's version and what it listens to.
     pub(crate) digest: String,
+    /// It was loaded just now, and so is the newest of all replicas; else it is only opened anew.
+    pub(crate) is_new: bool,
 }
 
 /// Our facts about a consumer.
@@ -97,8 +99,9 @@ impl DurableConfig {
     async fn agree(&self, client: &Client) -> Result<Option<Facts>, NatsError> {
         let what = format!("STREAM.INFO.{}", self.stream);
         let stream: StreamInfo = api::ask(client, &what, &json!({})).await?;
+        let all = stream.config.subjects;
         let patterns = if self.filters.is_empty() {
-            stream.config.subjects
+            all.clone()
         } else {
             self.filters.iter().map(ToString::to_string).collect()
         };
@@ -117,11 +120,23 @@ impl DurableConfig {
             };
         };
         self.check(&config)?;
-        let known = Facts::of(&config);
-        let facts = known.grown(&patterns, stream.state.last_seq + 1, &self.digest);
-        if facts == known && config.contains_key("metadata") {
+        let mut known = Facts::of(&config);
+        if known.filters.is_empty() {
+            // Somebody made it without a filter, and so for all there is.
+            known.filters = all.into_iter().map(|subject| (subject, 0)).collect();
+        }
+        let newest = if self.is_new || known.newest.is_empty() {
+            self.digest.clone()
+        } else {
+            known.newest.clone()
+        };
+        let facts = known.grown(&patterns, stream.state.last_seq + 1, &newest);
+        let ack_wait = json!(self.ack_wait_nanos());
+        let same = facts == known && config.get("ack_wait") == Some(&ack_wait);
+        if same && config.contains_key("metadata") {
             return Ok(Some(facts));
         }
+        config.insert("ack_wait".to_owned(), ack_wait);
         config.remove("filter_subject");
         self.change(client, "update", config, &facts).await?;
         // Two replicas that grew it at once: the later one has put the other's filters away.
@@ -163,8 +178,12 @@ impl DurableConfig {
             .map(drop)
     }
 
+    fn ack_wait_nanos(&self) -> i64 {
+        i64::try_from(self.ack_wait.as_nanos()).unwrap_or(i64::MAX)
+    }
+
     fn to_create(&self) -> Map<String, Value> {
-        let ack_wait = i64::try_from(self.ack_wait.as_nanos()).unwrap_or(i64::MAX);
+        let ack_wait = self.ack_wait_nanos();
         let config = json!({
             "durable_name": self.durable,
             "name": self.durable,

@@ -2,7 +2,7 @@
 //! gone through since it last came up. Must not know what travels on it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, RequestErrorKind, ServerError};
@@ -21,6 +21,9 @@ const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
 
 /// Commands on their way to the connection's task.
 const CLIENT_CAPACITY: usize = 4096;
+
+/// A peer that is gone without a word is noticed after two of them.
+const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// For a round trip, before it is tried again.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,6 +47,12 @@ pub enum ConnectError {
         attempts: u32,
         /// Of the last attempt.
         reason: String,
+    },
+    /// It was lost again before the host was up, and the attempts are used up.
+    #[error("lost the connection to {urls}, and tried as often as max_reconnects allows")]
+    Lost {
+        /// The servers, without credentials.
+        urls: String,
     },
     /// The host was told to end before there was one.
     #[error("told to end before there was a connection to {urls}")]
@@ -76,6 +85,8 @@ struct Told {
     purpose: &'static str,
     events: watch::Sender<u64>,
     gave_up: CancellationToken,
+    /// It was connected once: attempts are the client's own from then on.
+    up: AtomicBool,
 }
 
 impl Link {
@@ -92,6 +103,7 @@ impl Link {
             purpose,
             events: events.clone(),
             gave_up: gave_up.clone(),
+            up: AtomicBool::new(false),
         });
         let urls = shown(&config.urls);
         let mut attempt: u32 = 0;
@@ -102,7 +114,10 @@ impl Link {
                 connected = options.connect(config.urls.as_slice()) => connected,
             };
             let reason = match connected {
-                Ok(client) => break client,
+                Ok(client) => {
+                    told.up.store(true, Ordering::Relaxed);
+                    break client;
+                }
                 Err(error) => explain(&error),
             };
             attempt = attempt.saturating_add(1);
@@ -127,6 +142,7 @@ impl Link {
         shutdown.spawn_until_end(supervise(client.clone(), purpose, events, sender));
         tokio::select! {
             () = shutdown.begun() => return Err(ConnectError::Ended { urls }),
+            () = gave_up.cancelled() => return Err(ConnectError::Lost { urls }),
             _ = state.wait_for(|state| state.ready) => {}
         }
         Ok(Link {
@@ -136,9 +152,9 @@ impl Link {
         })
     }
 
-    /// How it stands now.
-    pub(crate) fn state(&self) -> LinkState {
-        *self.state.borrow()
+    /// Counts how often the connection came up, to the moment.
+    pub(crate) fn generation(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
     /// What it is for, in a word.
@@ -212,9 +228,13 @@ async fn supervise(
 async fn round_trip(client: &Client) -> bool {
     let nobody = client.new_inbox();
     let request = async_nats::Request::new().timeout(Some(FENCE_TIMEOUT));
-    match client.send_request(nobody, request).await {
-        Ok(_) => true,
-        Err(error) => error.kind() == RequestErrorKind::NoResponders,
+    // The client's own time begins when it has handed the request over, which waits while it is
+    // not connected.
+    let asked = tokio::time::timeout(FENCE_TIMEOUT, client.send_request(nobody, request));
+    match asked.await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.kind() == RequestErrorKind::NoResponders,
+        Err(_) => false,
     }
 }
 
@@ -229,6 +249,7 @@ async fn options(
         .name(format!("{client_id} ({})", told.purpose))
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .client_capacity(CLIENT_CAPACITY)
+        .ping_interval(PING_EVERY)
         .request_timeout(Some(config.request_timeout))
         .event_callback(move |event| {
             on_event.hear(&event);
@@ -237,7 +258,8 @@ async fn options(
         .reconnect_delay_callback(move |attempts| {
             // The first one of a connection that was never up is ours to wait for: see `open`.
             let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-            if delays.max_reconnects.is_some_and(|most| attempts > most) {
+            let counts = told.up.load(Ordering::Relaxed);
+            if counts && delays.max_reconnects.is_some_and(|most| attempts > most) {
                 told.gave_up.cancel();
             }
             match attempts {
@@ -317,7 +339,7 @@ fn explain(error: &dyn std::error::Error) -> String {
 }
 
 /// Server URLs without what stands before the `@`.
-fn shown(urls: &[String]) -> String {
+pub(super) fn shown(urls: &[String]) -> String {
     let without = |url: &String| match url.rsplit_once('@') {
         Some((before, host)) => {
             let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);

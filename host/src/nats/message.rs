@@ -88,9 +88,15 @@ pub(super) async fn request(
     if !message.headers.is_empty() {
         request = request.headers(headers_to(&message.headers)?);
     }
-    let answer = client
-        .send_request(Subject::from(subject), request)
+    let asked = client.send_request(Subject::from(subject), request);
+    // The client's own time begins when it has handed the request over, which waits while it is
+    // not connected.
+    let answer = tokio::time::timeout(timeout, asked)
         .await
+        .map_err(|_| NatsError::TimedOut {
+            subject: subject.to_owned(),
+            waited: timeout,
+        })?
         .map_err(|error| {
             let subject = subject.to_owned();
             match error.kind() {

@@ -99,6 +99,7 @@ impl Consumer {
             };
             let next = timeout_at(inbox.until + GRACE, inbox.subscriber.next());
             let message = tokio::select! {
+                biased;
                 message = next => message,
                 () = self.link.newer_than(inbox.generation) => {
                     // What was asked over the old connection died with it.
@@ -177,7 +178,7 @@ impl Consumer {
     async fn open(&self) -> Result<Inbox, NatsError> {
         // Only a connection that is up: an inbox opened while it is down gets the old number.
         self.link.newer_than(0).await;
-        let generation = self.link.state().generation;
+        let generation = self.link.generation();
         let subject = self.link.client.new_inbox();
         let subscriber = self
             .link
@@ -235,8 +236,10 @@ impl Consumer {
         if status == StatusCode::NO_RESPONDERS || description.contains("Consumer Deleted") {
             return Came::Gone(format!("its consumer is gone: {status} {description}"));
         }
-        if status.as_u16() == 409 && !description.contains("Batch Completed") {
-            debug!(next = self.next, description, "a pull was refused");
+        // A pull that is over because it was full is none that was refused.
+        let full = ["Batch Completed", "Exceeds MaxBytes"];
+        if status.as_u16() == 409 && !full.iter().any(|text| description.contains(text)) {
+            warn!(next = self.next, description, "a pull was refused");
             self.wait_until = Some(Instant::now() + REFUSED_WAIT);
         }
         Came::Status

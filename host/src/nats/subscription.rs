@@ -1,12 +1,14 @@
 //! A queue subscription, and leaving it without losing what is on its way.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use async_nats::{Client, Subscriber};
+use async_nats::Subscriber;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::link::Link;
 use super::message::Asked;
 use super::{Nats, NatsError};
 
@@ -25,9 +27,15 @@ const LEAVING: [(u64, Duration); 4] = [
 /// A member of a queue group.
 #[derive(Debug)]
 pub(crate) struct Subscription {
-    client: Client,
+    link: Link,
+    pattern: String,
+    group: String,
     subscriber: Subscriber,
+    /// Counts from when the connection last came up, as the server does.
+    generation: u64,
     received: u64,
+    /// Read off the subscriber, and not handed out yet.
+    early: VecDeque<Asked>,
     leaving: Option<Leaving>,
 }
 
@@ -44,15 +52,21 @@ impl Nats {
         pattern: &str,
         group: &str,
     ) -> Result<Subscription, NatsError> {
-        let client = self.inner.queries.client.clone();
-        let subscriber = client
+        let link = self.inner.queries.clone();
+        let generation = link.generation();
+        let subscriber = link
+            .client
             .queue_subscribe(pattern.to_owned(), group.to_owned())
             .await
             .map_err(|error| NatsError::Other(error.to_string()))?;
         Ok(Subscription {
-            client,
+            link,
+            pattern: pattern.to_owned(),
+            group: group.to_owned(),
             subscriber,
+            generation,
             received: 0,
+            early: VecDeque::new(),
             leaving: None,
         })
     }
@@ -62,9 +76,16 @@ impl Subscription {
     /// The next message; `None` once it has left. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Asked> {
         loop {
+            if let Some(asked) = self.early.pop_front() {
+                return Some(asked);
+            }
             let Some(Leaving { until, .. }) = self.leaving else {
                 let message = self.subscriber.next().await?;
-                return Some(self.took(message));
+                let asked = self.took(message);
+                if self.generation != self.link.generation() {
+                    self.renew().await;
+                }
+                return Some(asked);
             };
             match tokio::time::timeout_at(until, self.subscriber.next()).await {
                 Ok(message) => return message.map(|message| self.took(message)),
@@ -75,14 +96,47 @@ impl Subscription {
 
     /// A message that is there already.
     pub(crate) fn next_ready(&mut self) -> Option<Asked> {
+        if let Some(asked) = self.early.pop_front() {
+            return Some(asked);
+        }
         let message = self.subscriber.next().now_or_never()??;
         Some(self.took(message))
     }
 
     /// Begins to leave the group: what is on its way still comes, then `None`.
     pub(crate) async fn leave(&mut self) {
-        if self.leaving.is_none() {
-            self.step(0).await;
+        if self.leaving.is_some() {
+            return;
+        }
+        if self.generation != self.link.generation() {
+            self.renew().await;
+        }
+        // The client counts what it queued: what lies there unread counts too.
+        self.read_ready();
+        self.step(0).await;
+    }
+
+    /// After a reconnect the server counts from zero again, and the client does not: only a new
+    /// subscription can be left by count. The old one ends at once, here rather than when the
+    /// plugin leaves, since this is when messages went missing anyway.
+    async fn renew(&mut self) {
+        let generation = self.link.generation();
+        let (pattern, group) = (self.pattern.clone(), self.group.clone());
+        match self.link.client.queue_subscribe(pattern, group).await {
+            Ok(subscriber) => {
+                self.read_ready();
+                self.subscriber = subscriber;
+                self.received = 0;
+                self.generation = generation;
+            }
+            Err(error) => warn!(%error, subject = self.pattern, "cannot subscribe anew"),
+        }
+    }
+
+    fn read_ready(&mut self) {
+        while let Some(Some(message)) = self.subscriber.next().now_or_never() {
+            let asked = self.took(message);
+            self.early.push_back(asked);
         }
     }
 
@@ -115,6 +169,6 @@ impl Subscription {
 
     fn took(&mut self, message: async_nats::Message) -> Asked {
         self.received += 1;
-        Asked::new(&self.client, message)
+        Asked::new(&self.link.client, message)
     }
 }

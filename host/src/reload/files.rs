@@ -34,7 +34,7 @@ pub(super) struct Files {
 }
 
 /// One `.wasm` file, and the policy beside it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) name: PluginName,
     path: PathBuf,

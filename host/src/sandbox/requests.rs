@@ -68,7 +68,7 @@ fn prepare_one(
             limits.requests
         ));
     }
-    let hops = running.facts.hops + 1;
+    let hops = running.facts.hops.saturating_add(1);
     if hops > tenant.hop_limit {
         return over(format!(
             "this query is {} hops away from its cause, the hop limit: do handlers ask in a circle?",

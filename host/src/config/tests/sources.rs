@@ -220,7 +220,7 @@ fn flags_over_environment_over_file() {
 const WHOLE: &str = r#"
         source = "https://example.org/{client_id}"
         [nats]
-        urls = ["nats://a:1", "wss://b:2"]
+        urls = ["nats://a:1", "tls://b:2"]
         queue_group = "q"
         namespace = ["org.cyverse.users.>"]
         client_id = "c"
