@@ -1,14 +1,28 @@
 //! One plugin at a time, called without a host: limits, instances, the cache of compiled code.
 
 mod cache;
+mod instances;
+mod limits;
 mod load;
 mod log;
+mod register;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use conche::config::CacheConfig;
-use conche::sandbox::{Sandbox, SandboxSettings};
+use conche::embedded::Bus;
+use conche::envelope::{CloudEvent, Payload};
+use conche::metrics::Metrics;
+use conche::outbound::Outbound;
+use conche::plugin::{Plugin, RegisterError};
+use conche::policy::{PluginName, Policy};
+use conche::sandbox::{Call, Failure, QueryOutcome, Sandbox, SandboxSettings, Tenant};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::support::{event, guest};
 
 /// One engine for all tests that need no other.
 static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| sandbox(Some(cache_in(cache_dir()))));
@@ -27,10 +41,67 @@ fn cache_in(dir: impl Into<PathBuf>) -> CacheConfig {
 
 fn sandbox(cache: Option<CacheConfig>) -> Sandbox {
     Sandbox::new(&SandboxSettings {
-        instances: 16,
+        instances: 64,
         memory_bytes: 256 << 20,
         table_elements: 40_000,
         cache,
     })
     .unwrap()
+}
+
+/// Loads a guest under a policy that grants all, changed as the test wants it.
+async fn load(name: &str, change: impl FnOnce(&mut Policy)) -> Result<Plugin, RegisterError> {
+    let mut policy = Policy::allow_all();
+    change(&mut policy);
+    let compiled = SANDBOX
+        .compile(&std::fs::read(guest(name)).unwrap())
+        .unwrap();
+    let tenant = Tenant {
+        name: PluginName::of_file(&guest(name)).unwrap(),
+        digest: compiled.digest,
+        policy,
+        source: "/test".into(),
+        transaction_attribute: "transactionid".into(),
+        outbound: Outbound::Embedded(Bus::default()),
+        hop_limit: 4,
+        request_timeout: Duration::from_secs(5),
+    };
+    Plugin::load(compiled, tenant, &Metrics::new()).await
+}
+
+/// Asks a plugin, past dispatch.
+async fn ask(plugin: &Plugin, op: &str, json: &str) -> Result<QueryOutcome, Failure> {
+    ask_again(plugin, op, json, 1).await
+}
+
+async fn ask_again(
+    plugin: &Plugin,
+    op: &str,
+    json: &str,
+    attempt: u32,
+) -> Result<QueryOutcome, Failure> {
+    let event = event(op, json);
+    let queries = &plugin.registrations().queries;
+    let (handler, _) = queries.iter().find(|(_, served)| served == op).unwrap();
+    let call = Call {
+        handler,
+        event: &event,
+        transaction_id: None,
+        attempt,
+        hops: 0,
+        deadline: Instant::now() + plugin.policy().limits.deadline,
+    };
+    plugin.query(&call).await
+}
+
+/// The JSON of a reply.
+fn reply(outcome: Result<QueryOutcome, Failure>) -> Value {
+    let reply = outcome.unwrap().answer.unwrap();
+    match reply {
+        Some(CloudEvent {
+            data: Some(Payload::Json(json)),
+            ..
+        }) => serde_json::from_str(&json).unwrap(),
+        other => panic!("no JSON: {other:?}"),
+    }
 }

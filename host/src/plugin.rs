@@ -1,7 +1,9 @@
 //! A loaded version of a plugin: its component, policy and registrations, and the instances kept
 //! for its next calls. Must not know the registry or where calls come from.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -32,9 +34,15 @@ pub enum RegisterError {
     /// It said so itself, or declared something that cannot be.
     #[error("{0}")]
     Refused(String),
-    /// It trapped or took too long.
+    /// It trapped, or used more than a call may.
     #[error("register {0}")]
     Failed(#[from] Failure),
+    /// Wall time, instantiation included.
+    #[error("register took longer than {limit:?}: raise register-deadline in [limits], or do less")]
+    TooSlow {
+        /// What the policy allows.
+        limit: Duration,
+    },
 }
 
 impl Plugin {
@@ -51,11 +59,11 @@ impl Plugin {
         let limit = tenant.policy.limits.register_deadline;
         let tried = async {
             let mut instance = Instance::start(&compiled, &tenant).await?;
-            instance.register().await
+            instance.register(&compiled).await
         };
         let registrations = timeout_at(Instant::now() + limit, tried)
             .await
-            .map_err(|_| Failure::DeadlineExceeded { limit })??
+            .map_err(|_| RegisterError::TooSlow { limit })??
             .map_err(RegisterError::Refused)?;
         let ops = registrations.queries.iter().map(|(_, op)| op.as_str());
         Ok(Plugin {
@@ -109,12 +117,13 @@ impl Plugin {
     /// [`Failure`]: there is no outcome, and the instance is gone.
     pub async fn query(&self, call: &Call<'_>) -> Result<QueryOutcome, Failure> {
         let began = Instant::now();
-        let run = async {
+        // Pinned here: to move it would cost more than it does.
+        let run = pin!(async {
             let mut instance = self.instance(call.attempt).await?;
             let outcome = instance.query(call).await?;
             self.put_back(instance);
             Ok(outcome)
-        };
+        });
         within(run, began, call.deadline).await
     }
 
@@ -124,12 +133,13 @@ impl Plugin {
     /// [`Failure`]
     pub async fn event(&self, call: &Call<'_>) -> Result<EventOutcome, Failure> {
         let began = Instant::now();
-        let run = async {
+        // Pinned here: to move it would cost more than it does.
+        let run = pin!(async {
             let mut instance = self.instance(call.attempt).await?;
             let outcome = instance.event(call).await?;
             self.put_back(instance);
             Ok(outcome)
-        };
+        });
         within(run, began, call.deadline).await
     }
 
@@ -160,16 +170,21 @@ impl Plugin {
     }
 }
 
-/// The outcome, or that the time is up. What ran is dropped then.
+/// The outcome, or that the time is up. What ran is dropped then. The limit is what was left when
+/// the call began, in whole milliseconds: some microseconds went by since it was set.
 async fn within<T>(
-    run: impl Future<Output = Result<T, Failure>>,
+    run: Pin<&mut impl Future<Output = Result<T, Failure>>>,
     began: Instant,
     deadline: Instant,
 ) -> Result<T, Failure> {
     match timeout_at(deadline, run).await {
         Ok(result) => result,
-        Err(_) => Err(Failure::DeadlineExceeded {
-            limit: deadline.saturating_duration_since(began),
-        }),
+        Err(_) => {
+            let left = deadline.saturating_duration_since(began) + Duration::from_micros(500);
+            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            Err(Failure::DeadlineExceeded {
+                limit: Duration::from_millis(left),
+            })
+        }
     }
 }

@@ -135,9 +135,7 @@ impl request::Host for State {
         timeout_ms: Option<u32>,
     ) -> wasmtime::Result<Vec<Answer>> {
         let prepared = requests::prepare(self, queries, timeout_ms)?;
-        let answers = requests::ask(prepared).await;
-        self.cpu.waited = true;
-        Ok(answers)
+        Ok(requests::ask(prepared).await)
     }
 }
 

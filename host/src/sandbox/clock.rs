@@ -1,24 +1,46 @@
-//! CPU time of guests. One thread an engine advances the epoch every [`TICK`]; each store counts
-//! the ticks in which it ran, and yields to the runtime at each, so that a guest that spins starves
-//! no timer (trap-only epochs made timers 1–2 s late beside two spinning guests).
+//! CPU time of guests. One thread an engine advances the epoch every [`TICK`]; at each, a guest
+//! that runs is asked how long it has, and yields to the runtime, so that one that spins starves no
+//! timer (trap-only epochs made timers 1–2 s late beside two spinning guests).
+//!
+//! What is charged is the time in which a call was polled: what waits, for an import's answer, for
+//! a WASI clock or for its turn, is not polled. Ticks alone would charge a wait for the tick that
+//! ended it, and let a guest that naps across every tick run for nothing.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 use super::failure::Raised;
 use super::state::State;
 
-/// The grain of cpu time: a guest is charged for whole ticks.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+/// How late a guest can be stopped: time is looked at so often.
+const TICK: Duration = Duration::from_millis(10);
 
 /// Advances an engine's epoch until dropped.
 #[derive(Debug)]
 pub(super) struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// How long one instance's call has run. Clones share it: one lies in the store, for the ticks,
+/// and one beside it, for [`CpuClock::measure`].
+#[derive(Debug, Clone)]
+pub(super) struct CpuClock(Arc<Readings>);
+
+/// Nanoseconds. Only the task that runs the call reads and writes them.
+#[derive(Debug)]
+struct Readings {
+    origin: Instant,
+    /// In polls that are over.
+    spent: AtomicU64,
+    /// When the poll under way began, since `origin`.
+    began: AtomicU64,
 }
 
 impl Ticker {
@@ -52,31 +74,60 @@ impl Drop for Ticker {
     }
 }
 
-/// Makes `store` count its ticks and yield at each.
-pub(super) fn count_ticks(store: &mut Store<State>) {
+impl CpuClock {
+    pub(super) fn new() -> CpuClock {
+        CpuClock(Arc::new(Readings {
+            origin: Instant::now(),
+            spent: AtomicU64::new(0),
+            began: AtomicU64::new(0),
+        }))
+    }
+
+    /// For the next call.
+    pub(super) fn reset(&self) {
+        self.0.spent.store(0, Relaxed);
+    }
+
+    /// Runs guest code, on the clock while it is polled. Takes it pinned: such a future is large,
+    /// and to move it costs more than all that is done here.
+    pub(super) async fn measure<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> T {
+        std::future::poll_fn(|context| {
+            self.0.began.store(self.0.now(), Relaxed);
+            let polled = run.as_mut().poll(context);
+            // Nobody asks how long a call took that has ended.
+            if polled.is_pending() {
+                self.0.spent.store(self.used(), Relaxed);
+            }
+            polled
+        })
+        .await
+    }
+
+    /// Asked within a poll.
+    fn used(&self) -> u64 {
+        let Readings { spent, began, .. } = &*self.0;
+        spent.load(Relaxed) + self.0.now().saturating_sub(began.load(Relaxed))
+    }
+}
+
+impl Readings {
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Stops the guest of `store` at the tick after its time is spent, and makes it yield at each.
+pub(super) fn watch(store: &mut Store<State>) {
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|mut context| {
-        let cpu = &mut context.data_mut().cpu;
-        if std::mem::take(&mut cpu.waited) {
-            // The epoch went on while an import waited: that tick was not the guest's.
-            return Ok(UpdateDeadline::Continue(1));
-        }
-        cpu.used += TICK;
-        if cpu.used > cpu.limit {
-            return Err(wasmtime::Error::new(Raised::Cpu(cpu.limit)));
+    store.epoch_deadline_callback(|context| {
+        let State { clock, tenant, .. } = context.data();
+        let limit = tenant.policy.limits.cpu;
+        if Duration::from_nanos(clock.used()) > limit {
+            return Err(wasmtime::Error::new(Raised::Cpu(limit)));
         }
         Ok(UpdateDeadline::YieldCustom(
             1,
             Box::pin(tokio::task::yield_now()),
         ))
     });
-}
-
-/// What one call has used of guest time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cpu {
-    pub(super) used: Duration,
-    pub(super) limit: Duration,
-    /// An import has waited since the last tick.
-    pub(super) waited: bool,
 }

@@ -1,77 +1,95 @@
 //! What guests log and print, as lines of the host's log with plugin, digest and event id. What is
 //! over budget is dropped and counted, never an error.
 
-use tracing::{Level, event};
+use std::fmt;
+
+use tracing::{Level, event, info, warn};
 
 use super::bindings::conche::handler::log::{Field, Level as GuestLevel};
-use super::state::{Phase, State};
+use super::state::State;
+
+/// A message with its fields, put together only if somebody reads it.
+struct Line<'a> {
+    message: &'a str,
+    fields: &'a [Field],
+}
 
 /// One `log.log`.
 pub(super) fn line(state: &mut State, level: GuestLevel, message: &str, fields: &[Field]) {
-    let tenant = state.tenant.clone();
-    let limits = &tenant.policy.limits;
-    let bytes = message.len()
-        + fields
-            .iter()
-            .map(|f| f.key.len() + f.value.len())
-            .sum::<usize>();
-    if let Phase::Calling(running) = &mut state.phase {
-        if running.log_lines >= limits.log_lines || running.log_bytes + bytes > limits.log_bytes {
-            running.log_dropped += 1;
-            return;
-        }
-        running.log_lines += 1;
-        running.log_bytes += bytes;
+    let limits = &state.tenant.policy.limits;
+    let sizes = fields.iter().map(|f| f.key.len() + f.value.len());
+    let bytes = message.len() + sizes.sum::<usize>();
+    let logged = &mut state.logged;
+    if logged.lines >= limits.log_lines || logged.bytes + bytes > limits.log_bytes {
+        logged.dropped += 1;
+        return;
     }
-    let plugin = tenant.name.as_str();
-    let digest = tenant.digest.short();
-    let event_id = state.place();
-    let mut text = message.to_owned();
-    for Field { key, value } in fields {
-        text.push_str(&format!(" {key}={value:?}"));
+    logged.lines += 1;
+    logged.bytes += bytes;
+    let line = Line { message, fields };
+    // tracing wants levels and targets that are constants; it looks at fields only if they are
+    // wanted.
+    macro_rules! say {
+        ($level:expr) => {
+            event!(
+                target: "guest",
+                $level,
+                plugin = state.tenant.name.as_str(),
+                digest = state.tenant.digest.short(),
+                event_id = state.place(),
+                "{line}"
+            )
+        };
     }
     match level {
-        GuestLevel::Trace => {
-            event!(target: "guest", Level::TRACE, plugin, digest, event_id, "{text}");
-        }
-        GuestLevel::Debug => {
-            event!(target: "guest", Level::DEBUG, plugin, digest, event_id, "{text}");
-        }
-        GuestLevel::Info => {
-            event!(target: "guest", Level::INFO, plugin, digest, event_id, "{text}");
-        }
-        GuestLevel::Warn => {
-            event!(target: "guest", Level::WARN, plugin, digest, event_id, "{text}");
-        }
-        GuestLevel::Error | GuestLevel::Critical => {
-            event!(target: "guest", Level::ERROR, plugin, digest, event_id, "{text}");
-        }
+        GuestLevel::Trace => say!(Level::TRACE),
+        GuestLevel::Debug => say!(Level::DEBUG),
+        GuestLevel::Info => say!(Level::INFO),
+        GuestLevel::Warn => say!(Level::WARN),
+        GuestLevel::Error | GuestLevel::Critical => say!(Level::ERROR),
     }
 }
 
 /// Writes what the call printed to the log. Returns what went to stderr: a panic's text is there.
-pub(super) fn flush_output(state: &mut State) -> String {
+pub(super) fn flush_output(state: &State) -> String {
+    let (stdout, stdout_dropped, stderr, stderr_dropped) = match &state.wasi {
+        Some(wasi) => {
+            let (stdout, stdout_dropped) = wasi.stdout.take();
+            let (stderr, stderr_dropped) = wasi.stderr.take();
+            (stdout, stdout_dropped, stderr, stderr_dropped)
+        }
+        None => Default::default(),
+    };
+    let lines_dropped = state.logged.dropped;
+    let dropped = stdout_dropped + stderr_dropped + lines_dropped;
+    if stdout.is_empty() && stderr.is_empty() && dropped == 0 {
+        return stderr;
+    }
     let plugin = state.tenant.name.as_str();
     let digest = state.tenant.digest.short();
     let event_id = state.place();
-    let (stdout, stdout_dropped) = state.stdout.take();
-    let (stderr, stderr_dropped) = state.stderr.take();
     if !stdout.is_empty() {
-        tracing::info!(target: "guest", plugin, digest, event_id, stream = "stdout", "{}", stdout.trim_end());
+        info!(target: "guest", plugin, digest, event_id, stream = "stdout", "{}", stdout.trim_end());
     }
     if !stderr.is_empty() {
-        tracing::warn!(target: "guest", plugin, digest, event_id, stream = "stderr", "{}", stderr.trim_end());
+        warn!(target: "guest", plugin, digest, event_id, stream = "stderr", "{}", stderr.trim_end());
     }
-    let lines_dropped = match &state.phase {
-        Phase::Calling(running) => running.log_dropped,
-        _ => 0,
-    };
-    if stdout_dropped + stderr_dropped + lines_dropped > 0 {
-        tracing::warn!(
+    if dropped > 0 {
+        warn!(
             target: "guest",
             plugin, digest, event_id, stdout_dropped, stderr_dropped, lines_dropped,
             "guest output over its budget was dropped: see log-lines, log-bytes and output-bytes in [limits]"
         );
     }
     stderr
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)?;
+        for Field { key, value } in self.fields {
+            write!(f, " {key}={value:?}")?;
+        }
+        Ok(())
+    }
 }

@@ -1,19 +1,19 @@
 //! One instance of a plugin: a store with its guest, one call at a time. After any failure it is
 //! dropped; wasmtime would refuse to enter it again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::Store;
+use wasmtime::{Store, component};
 
 use super::bindings::conche::handler::types as wit;
 use super::bindings::exports::conche::handler::{event_handler, query_handler};
+use super::clock::{self, CpuClock};
 use super::failure::Failure;
 use super::registrations::Registrations;
 use super::state::{Phase, State};
-use super::{
-    Call, Compiled, EventOutcome, QueryOutcome, Tenant, Verdict, clock, convert, guest_log,
-};
+use super::{Call, Compiled, EventOutcome, QueryOutcome, Tenant, Verdict, convert, guest_log};
 use crate::envelope::{Attribute, CloudEvent, new_id, now};
 
 /// Beside two messages' worth of bytes, what one host call may carry.
@@ -22,9 +22,10 @@ const HOSTCALL_FUEL_BASE: usize = 1 << 20;
 /// A store with an instantiated guest.
 pub(crate) struct Instance {
     store: Store<State>,
+    guest: component::Instance,
     query: Option<query_handler::Guest>,
     event: Option<event_handler::Guest>,
-    register: super::bindings::exports::conche::handler::lifecycle::Guest,
+    clock: CpuClock,
     fuel: usize,
     calls: u64,
 }
@@ -38,61 +39,59 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    /// A fresh instance. Component start functions run here, on the call's budgets.
+    /// A fresh instance. Component start functions run here, on budgets of their own.
     pub(crate) async fn start(
         compiled: &Compiled,
         tenant: &Arc<Tenant>,
     ) -> Result<Instance, Failure> {
         let fuel = 2 * tenant.outbound.max_payload() + HOSTCALL_FUEL_BASE;
-        let mut store = Store::new(compiled.pre.engine(), State::new(tenant.clone()));
+        let clock = CpuClock::new();
+        let state = State::new(tenant.clone(), clock.clone());
+        let mut store = Store::new(compiled.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(fuel);
         store.set_max_component_handles(tenant.policy.limits.handles);
-        clock::count_ticks(&mut store);
-        match compiled.pre.instantiate_async(&mut store).await {
-            Ok(instance) => {
-                let load = |error: wasmtime::Error| Failure::NotStarted {
-                    reason: format!("{error:#}"),
-                };
-                let query = compiled.query.as_ref();
-                let event = compiled.event.as_ref();
-                Ok(Instance {
-                    query: query
-                        .map(|indices| indices.load(&mut store, &instance))
-                        .transpose()
-                        .map_err(load)?,
-                    event: event
-                        .map(|indices| indices.load(&mut store, &instance))
-                        .transpose()
-                        .map_err(load)?,
-                    register: compiled
-                        .lifecycle
-                        .load(&mut store, &instance)
-                        .map_err(load)?,
-                    store,
-                    fuel,
-                    calls: 0,
-                })
-            }
-            Err(error) => {
-                let state = store.data_mut();
-                let stderr = guest_log::flush_output(state);
-                let denied = state.memory.denied.take();
-                Err(
-                    match Failure::read(&error, &stderr, denied.as_ref(), fuel) {
-                        Failure::Trapped { reason } => Failure::NotStarted { reason },
-                        other => other,
-                    },
-                )
-            }
+        clock::watch(&mut store);
+        let started = clock
+            .measure(pin!(compiled.pre.instantiate_async(&mut store)))
+            .await;
+        let loaded = started.and_then(|guest| {
+            let query = compiled.query.as_ref();
+            let query = query.map(|indices| indices.load(&mut store, &guest));
+            let event = compiled.event.as_ref();
+            let event = event.map(|indices| indices.load(&mut store, &guest));
+            Ok((guest, query.transpose()?, event.transpose()?))
+        });
+        match loaded {
+            Ok((guest, query, event)) => Ok(Instance {
+                store,
+                guest,
+                query,
+                event,
+                clock,
+                fuel,
+                calls: 0,
+            }),
+            Err(error) => Err(match failed(&mut store, &error, fuel) {
+                Failure::Trapped { reason } => Failure::NotStarted { reason },
+                other => other,
+            }),
         }
     }
 
     /// Runs `register`. The caller sets the deadline, and drops the instance afterwards.
-    pub(crate) async fn register(&mut self) -> Result<Result<Registrations, String>, Failure> {
+    pub(crate) async fn register(
+        &mut self,
+        compiled: &Compiled,
+    ) -> Result<Result<Registrations, String>, Failure> {
         let limit = self.store.data().tenant.policy.limits.registrations;
-        self.store.data_mut().phase = Phase::Registering(Box::new(Registrations::new(limit)));
-        let result = self.register.call_register(&mut self.store).await;
+        self.begin(Phase::Registering(Box::new(Registrations::new(limit))));
+        let lifecycle = compiled.lifecycle.load(&mut self.store, &self.guest);
+        let lifecycle = lifecycle.map_err(|error| failed(&mut self.store, &error, self.fuel))?;
+        let result = self
+            .clock
+            .measure(pin!(lifecycle.call_register(&mut self.store)))
+            .await;
         let answer = self.finish(result)?;
         let state = self.store.data_mut();
         let Phase::Registering(registrations) = std::mem::replace(&mut state.phase, Phase::Idle)
@@ -112,11 +111,16 @@ impl Instance {
         let Some(guest) = self.query.clone() else {
             return Err(no_export("query-handler"));
         };
-        let tenant = self.begin(call);
+        let tenant = self.begin(Phase::calling(call));
         let extensions = convert::extensions(call.event, &tenant.transaction_attribute);
         let event = convert::event(call.event, &extensions, call.transaction_id);
-        let result = guest
-            .call_handle(&mut self.store, matched(call), event)
+        let result = self
+            .clock
+            .measure(pin!(guest.call_handle(
+                &mut self.store,
+                matched(call),
+                event
+            )))
             .await;
         let answer = self.finish(result)?;
         let emitted = self.take_emitted();
@@ -137,11 +141,16 @@ impl Instance {
         let Some(guest) = self.event.clone() else {
             return Err(no_export("event-handler"));
         };
-        let tenant = self.begin(call);
+        let tenant = self.begin(Phase::calling(call));
         let extensions = convert::extensions(call.event, &tenant.transaction_attribute);
         let event = convert::event(call.event, &extensions, call.transaction_id);
-        let result = guest
-            .call_handle(&mut self.store, matched(call), event)
+        let result = self
+            .clock
+            .measure(pin!(guest.call_handle(
+                &mut self.store,
+                matched(call),
+                event
+            )))
             .await;
         let answer = self.finish(result)?;
         let emitted = self.take_emitted();
@@ -173,22 +182,23 @@ impl Instance {
         self.store.data().memory.memory()
     }
 
-    fn begin(&mut self, call: &Call<'_>) -> Arc<Tenant> {
+    fn begin(&mut self, phase: Phase) -> Arc<Tenant> {
         self.calls += 1;
-        // A host call that ran on another store's ticks, or an idle time, is not this call's.
+        // The ticks of an idle time are not this call's.
         self.store.set_epoch_deadline(1);
         let state = self.store.data_mut();
-        state.begin(call);
+        state.begin(phase);
         state.tenant.clone()
     }
 
     fn finish<T>(&mut self, result: wasmtime::Result<T>) -> Result<T, Failure> {
-        let state = self.store.data_mut();
-        let stderr = guest_log::flush_output(state);
-        result.map_err(|error| {
-            let denied = state.memory.denied.take();
-            Failure::read(&error, &stderr, denied.as_ref(), self.fuel)
-        })
+        match result {
+            Ok(answer) => {
+                guest_log::flush_output(self.store.data());
+                Ok(answer)
+            }
+            Err(error) => Err(failed(&mut self.store, &error, self.fuel)),
+        }
     }
 
     fn take_emitted(&mut self) -> Vec<super::Emitted> {
@@ -197,6 +207,14 @@ impl Instance {
             _ => Vec::new(),
         }
     }
+}
+
+fn failed(store: &mut Store<State>, error: &wasmtime::Error, fuel: usize) -> Failure {
+    let state = store.data_mut();
+    let stderr = guest_log::flush_output(state);
+    let denied = state.memory.denied.take();
+    let handles = state.tenant.policy.limits.handles;
+    Failure::read(error, &stderr, denied, fuel, handles)
 }
 
 fn matched<'a>(call: &Call<'a>) -> wit::Matched<'a> {

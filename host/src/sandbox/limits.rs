@@ -2,8 +2,6 @@
 
 use wasmtime::ResourceLimiter;
 
-use super::failure::Raised;
-
 /// Counts what an instance holds. A growth that is refused is remembered: the guest then fails in
 /// its own way, and the failure can name the cause.
 #[derive(Debug)]
@@ -12,7 +10,16 @@ pub(super) struct MemoryLimiter {
     pub(super) table_limit: usize,
     memory: usize,
     tables: usize,
-    pub(super) denied: Option<Raised>,
+    pub(super) denied: Option<Denied>,
+}
+
+/// A growth that was refused.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Denied {
+    pub(super) what: &'static str,
+    /// The policy's key.
+    pub(super) key: &'static str,
+    pub(super) limit: usize,
 }
 
 impl MemoryLimiter {
@@ -41,7 +48,7 @@ impl ResourceLimiter for MemoryLimiter {
     ) -> wasmtime::Result<bool> {
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         if total > self.memory_limit {
-            self.denied = Some(Raised::Memory {
+            self.denied = Some(Denied {
                 what: "bytes of memory",
                 key: "memory",
                 limit: self.memory_limit,
@@ -60,7 +67,7 @@ impl ResourceLimiter for MemoryLimiter {
     ) -> wasmtime::Result<bool> {
         let total = self.tables.saturating_add(desired.saturating_sub(current));
         if total > self.table_limit {
-            self.denied = Some(Raised::Memory {
+            self.denied = Some(Denied {
                 what: "table elements",
                 key: "table-elements",
                 limit: self.table_limit,

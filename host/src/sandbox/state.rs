@@ -2,12 +2,11 @@
 //! under way. Re-armed for each call. Must not know the registry or where calls come from.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
-use super::clock::Cpu;
+use super::clock::CpuClock;
 use super::failure::Raised;
 use super::limits::MemoryLimiter;
 use super::output::Output;
@@ -17,16 +16,35 @@ use super::{Call, Emitted, Tenant};
 /// The most random bytes that a guest may ask for at once.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
+/// Entries of the table behind WASI's handles: two for each that the policy allows (a pollable and
+/// what it waits for), so that the handles are what a guest runs out of.
+const ENTRIES_PER_HANDLE: usize = 2;
+
 /// The data of a store.
 pub(super) struct State {
     pub(super) tenant: Arc<Tenant>,
     pub(super) memory: MemoryLimiter,
-    pub(super) cpu: Cpu,
+    pub(super) clock: CpuClock,
+    pub(super) phase: Phase,
+    pub(super) logged: Logged,
+    /// Made when the guest first asks: a call that only computes does without.
+    pub(super) wasi: Option<Box<Wasi>>,
+    table: ResourceTable,
+}
+
+/// WASI without files, environment, arguments or sockets.
+pub(super) struct Wasi {
+    context: WasiCtx,
     pub(super) stdout: Output,
     pub(super) stderr: Output,
-    pub(super) phase: Phase,
-    wasi: WasiCtx,
-    table: ResourceTable,
+}
+
+/// What went to the log since the call, or the registration, began.
+#[derive(Default)]
+pub(super) struct Logged {
+    pub(super) lines: u32,
+    pub(super) bytes: usize,
+    pub(super) dropped: u64,
 }
 
 /// What the instance is doing.
@@ -45,9 +63,6 @@ pub(super) struct Running {
     pub(super) drafts: Vec<[u8; 32]>,
     pub(super) requests: u32,
     pub(super) requested_bytes: usize,
-    pub(super) log_lines: u32,
-    pub(super) log_bytes: usize,
-    pub(super) log_dropped: u64,
 }
 
 /// What capabilities need to know of the message that caused the call.
@@ -62,40 +77,34 @@ pub(super) struct CallFacts {
 }
 
 impl State {
-    pub(super) fn new(tenant: Arc<Tenant>) -> State {
+    pub(super) fn new(tenant: Arc<Tenant>, clock: CpuClock) -> State {
         let limits = &tenant.policy.limits;
-        let stdout = Output::new(limits.output_bytes);
-        let stderr = Output::new(limits.output_bytes);
-        let wasi = WasiCtx::builder()
-            .stdout(stdout.clone())
-            .stderr(stderr.clone())
-            .max_random_size(RANDOM_BYTES_MAX)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .build();
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.handles);
+        table.set_max_capacity(limits.handles.saturating_mul(ENTRIES_PER_HANDLE));
         State {
             memory: MemoryLimiter::new(limits.memory_bytes, limits.table_elements),
-            cpu: Cpu {
-                used: Duration::ZERO,
-                limit: limits.cpu,
-                waited: false,
-            },
-            stdout,
-            stderr,
+            clock,
             phase: Phase::Idle,
-            wasi,
+            logged: Logged::default(),
+            wasi: None,
             table,
             tenant,
         }
     }
 
-    /// Arms every budget for one call.
-    pub(super) fn begin(&mut self, call: &Call<'_>) {
-        self.cpu.used = Duration::ZERO;
+    /// Arms every budget for what comes next.
+    pub(super) fn begin(&mut self, phase: Phase) {
+        self.clock.reset();
         self.memory.denied = None;
-        self.phase = Phase::Calling(Box::new(Running {
+        self.logged = Logged::default();
+        self.phase = phase;
+    }
+}
+
+impl Phase {
+    /// A call that has used nothing yet.
+    pub(super) fn calling(call: &Call<'_>) -> Phase {
+        Phase::Calling(Box::new(Running {
             facts: CallFacts {
                 event_id: call.event.id.clone(),
                 event_source: call.event.source.clone(),
@@ -110,12 +119,11 @@ impl State {
             drafts: Vec::new(),
             requests: 0,
             requested_bytes: 0,
-            log_lines: 0,
-            log_bytes: 0,
-            log_dropped: 0,
-        }));
+        }))
     }
+}
 
+impl State {
     /// The call under way, or a trap that says that there is none.
     pub(super) fn running(&mut self, what: &str) -> wasmtime::Result<&mut Running> {
         match &mut self.phase {
@@ -142,10 +150,33 @@ pub(super) fn misused(what: impl Into<String>) -> wasmtime::Error {
     wasmtime::Error::new(Raised::Misused(what.into()))
 }
 
+impl Wasi {
+    fn new(output_bytes: usize) -> Wasi {
+        let stdout = Output::new(output_bytes);
+        let stderr = Output::new(output_bytes);
+        let context = WasiCtx::builder()
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .max_random_size(RANDOM_BYTES_MAX)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        Wasi {
+            context,
+            stdout,
+            stderr,
+        }
+    }
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        let output_bytes = self.tenant.policy.limits.output_bytes;
+        let wasi = self
+            .wasi
+            .get_or_insert_with(|| Box::new(Wasi::new(output_bytes)));
         WasiCtxView {
-            ctx: &mut self.wasi,
+            ctx: &mut wasi.context,
             table: &mut self.table,
         }
     }
