@@ -40,8 +40,12 @@ fn cache_in(dir: impl Into<PathBuf>) -> CacheConfig {
 }
 
 fn sandbox(cache: Option<CacheConfig>) -> Sandbox {
+    sandbox_for(64, cache)
+}
+
+fn sandbox_for(instances: u32, cache: Option<CacheConfig>) -> Sandbox {
     Sandbox::new(&SandboxSettings {
-        instances: 64,
+        instances,
         memory_bytes: 256 << 20,
         table_elements: 40_000,
         cache,
@@ -51,9 +55,17 @@ fn sandbox(cache: Option<CacheConfig>) -> Sandbox {
 
 /// Loads a guest under a policy that grants all, changed as the test wants it.
 async fn load(name: &str, change: impl FnOnce(&mut Policy)) -> Result<Plugin, RegisterError> {
+    load_in(&SANDBOX, name, change).await
+}
+
+async fn load_in(
+    sandbox: &Sandbox,
+    name: &str,
+    change: impl FnOnce(&mut Policy),
+) -> Result<Plugin, RegisterError> {
     let mut policy = Policy::allow_all();
     change(&mut policy);
-    let compiled = SANDBOX
+    let compiled = sandbox
         .compile(&std::fs::read(guest(name)).unwrap())
         .unwrap();
     let tenant = Tenant {

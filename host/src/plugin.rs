@@ -2,7 +2,7 @@
 //! for its next calls. Must not know the registry or where calls come from.
 
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -11,7 +11,8 @@ use crate::admission::Lanes;
 use crate::metrics::{Metrics, PluginMetrics};
 use crate::policy::{InstanceMode, PluginName, Policy};
 use crate::sandbox::{
-    Call, Compiled, Digest, EventOutcome, Failure, Instance, QueryOutcome, Registrations, Tenant,
+    Call, Compiled, Digest, EventOutcome, Failure, Instance, QueryOutcome, Registrations, Shelf,
+    Tenant,
 };
 
 /// Calls that may wait for one of a plugin's slots.
@@ -25,7 +26,7 @@ pub struct Plugin {
     registrations: Registrations,
     lanes: Lanes,
     metrics: PluginMetrics,
-    idle: Mutex<Vec<Instance>>,
+    idle: Arc<Shelf<Instance>>,
 }
 
 /// Why a version's `register` brought no registrations.
@@ -69,7 +70,7 @@ impl Plugin {
         Ok(Plugin {
             metrics: metrics.plugin(&tenant.name, ops),
             lanes: Lanes::new(tenant.policy.limits.concurrency, WAITING_MAX),
-            idle: Mutex::new(Vec::new()),
+            idle: compiled.shelf(),
             compiled,
             tenant,
             registrations,
@@ -145,11 +146,10 @@ impl Plugin {
 
     /// An idle instance, or a fresh one. What ran before and failed gets a fresh one.
     async fn instance(&self, attempt: u32) -> Result<Instance, Failure> {
-        if attempt < 2 {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(instance) = idle.pop() {
-                return Ok(instance);
-            }
+        if attempt < 2
+            && let Some(instance) = self.idle.take()
+        {
+            return Ok(instance);
         }
         Instance::start(&self.compiled, &self.tenant).await
     }
@@ -160,12 +160,8 @@ impl Plugin {
             && instances.mode == InstanceMode::Auto
             && instance.calls() < instances.max_calls
             && instance.memory_bytes() <= instances.memory_mark_bytes;
-        if !reuse {
-            return;
-        }
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < instances.idle_max as usize {
-            idle.push(instance);
+        if reuse {
+            self.idle.put(instance, instances.idle_max as usize);
         }
     }
 }

@@ -17,6 +17,7 @@ mod limits;
 mod output;
 mod registrations;
 mod requests;
+mod shelves;
 mod state;
 
 use std::fmt;
@@ -34,6 +35,7 @@ use crate::outbound::Outbound;
 use crate::policy::{PluginName, Policy};
 use cache::Cache;
 use clock::Ticker;
+use shelves::Shelves;
 use state::State;
 
 pub use component::{COMPONENT_BYTES_MAX, Code, Compiled, LoadError};
@@ -41,6 +43,7 @@ pub use effects::Emitted;
 pub use failure::Failure;
 pub(crate) use instance::Instance;
 pub use registrations::Registrations;
+pub(crate) use shelves::Shelf;
 
 /// SHA-256 of a component's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +67,7 @@ pub struct Sandbox {
     engine: Engine,
     linker: Linker<State>,
     cache: Option<Cache>,
+    shelves: Arc<Shelves<Instance>>,
     _ticker: Ticker,
 }
 
@@ -160,6 +164,8 @@ impl Sandbox {
             engine,
             linker,
             cache,
+            // The other half is for calls that run and versions that are tried out.
+            shelves: Shelves::new(settings.instances as usize / 2),
             _ticker: ticker,
         })
     }

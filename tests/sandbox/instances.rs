@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use conche::plugin::Plugin;
 use conche::policy::{InstanceMode, Policy};
+use conche::sandbox::Failure;
 use serde_json::{Value, json};
 
-use super::{ask, ask_again, load, reply};
+use super::{ask, ask_again, load, load_in, reply, sandbox_for};
 
 const DO: &str = "cyverse.probe.Do";
 const NOTHING: &str = r#"{"steps": []}"#;
@@ -98,4 +99,29 @@ async fn a_guest_sees_its_configuration_and_nothing_of_the_machine() {
     assert_eq!(sandbox["arguments"], 0);
     assert_eq!(sandbox["files"], Value::Bool(false));
     assert!(sandbox["sockets"].is_string(), "{sandbox}");
+}
+
+/// Room for two instances, in the pool; one of them may be idle.
+#[tokio::test]
+async fn who_is_idle_makes_room() {
+    let sandbox = sandbox_for(2, Some(super::cache_in(super::cache_dir())));
+    let first = load_in(&sandbox, "probe", |_| {}).await.unwrap();
+    let second = load_in(&sandbox, "probe", |_| {}).await.unwrap();
+    assert_eq!([calls(&first).await, calls(&first).await], [1, 2]);
+    // Both run: the idle one of the first has to go.
+    let nap = json!({"steps": [{"sleep": {"ms": 50}}]}).to_string();
+    let (one, two) = tokio::join!(ask(&second, DO, &nap), ask(&second, DO, &nap));
+    assert_eq!(
+        [reply(one)["calls"].clone(), reply(two)["calls"].clone()],
+        [1, 1]
+    );
+    assert_eq!(calls(&first).await, 1);
+    // Three at once are one too many.
+    let three = tokio::join!(
+        ask(&second, DO, &nap),
+        ask(&second, DO, &nap),
+        ask(&first, DO, &nap)
+    );
+    assert!(matches!(three.2, Err(Failure::NoRoom { .. })), "{three:?}");
+    assert!(three.0.is_ok() && three.1.is_ok(), "{three:?}");
 }

@@ -2,6 +2,7 @@
 //! Must not know where the bytes came from or who will be called.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -11,8 +12,9 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::exports::conche::handler::{event_handler, lifecycle, query_handler};
 use super::cache::Key;
+use super::shelves::{Shelf, Shelves};
 use super::state::State;
-use super::{Digest, Sandbox};
+use super::{Digest, Instance, Sandbox};
 
 /// The largest component that is compiled, in bytes. Python's are 19 MB, StarlingMonkey's 12.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
@@ -28,6 +30,7 @@ pub struct Compiled {
     pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) query: Option<query_handler::GuestIndices>,
     pub(super) event: Option<event_handler::GuestIndices>,
+    pub(super) shelves: Arc<Shelves<Instance>>,
     /// Of the component's bytes.
     pub digest: Digest,
     /// Size of the component, in bytes.
@@ -127,6 +130,7 @@ impl Sandbox {
             query: query_handler::GuestIndices::new(&pre).ok(),
             event: event_handler::GuestIndices::new(&pre).ok(),
             pre,
+            shelves: self.shelves.clone(),
             digest,
             size: bytes.len(),
             code,
@@ -152,6 +156,11 @@ impl Compiled {
     /// What it runs on, pool included: `bench` makes its bare calls there.
     pub fn engine(&self) -> &Engine {
         self.pre.engine()
+    }
+
+    /// A place for its idle instances.
+    pub(crate) fn shelf(&self) -> Arc<Shelf<Instance>> {
+        self.shelves.add()
     }
 }
 

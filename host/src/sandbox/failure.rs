@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use thiserror::Error;
-use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
+use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::Denied;
@@ -80,6 +80,14 @@ pub enum Failure {
         /// What the guest did, and when it may.
         what: String,
     },
+    /// The pool had no room for another instance. Nothing ran.
+    #[error(
+        "found no room for another instance: {reason}: lower slots in [calls], or concurrency in [limits]"
+    )]
+    NoRoom {
+        /// wasmtime's text.
+        reason: String,
+    },
     /// The component failed before its handler could be called.
     #[error("could not be instantiated: {reason}")]
     NotStarted {
@@ -114,6 +122,7 @@ impl Failure {
             Failure::TooMuchAtOnce { .. } => "too-much-at-once",
             Failure::Exited => "exited",
             Failure::Misused { .. } => "misused",
+            Failure::NoRoom { .. } => "no-room",
             Failure::NotStarted { .. } => "not-started",
         }
     }
@@ -157,6 +166,9 @@ impl Failure {
             return panicked.unwrap_or(Failure::Trapped { reason });
         }
         let reason = format!("{:#}", error.root_cause());
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Failure::NoRoom { reason };
+        }
         if reason == FUEL_SPENT {
             return Failure::TooMuchAtOnce { limit: fuel };
         }

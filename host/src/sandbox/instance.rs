@@ -44,6 +44,17 @@ impl Instance {
         compiled: &Compiled,
         tenant: &Arc<Tenant>,
     ) -> Result<Instance, Failure> {
+        let started = Instance::try_start(compiled, tenant).await;
+        match started {
+            // A component of many modules fills the pool sooner than its instances are counted.
+            Err(Failure::NoRoom { .. }) if compiled.shelves.clear() => {
+                Instance::try_start(compiled, tenant).await
+            }
+            started => started,
+        }
+    }
+
+    async fn try_start(compiled: &Compiled, tenant: &Arc<Tenant>) -> Result<Instance, Failure> {
         let fuel = 2 * tenant.outbound.max_payload() + HOSTCALL_FUEL_BASE;
         let clock = CpuClock::new();
         let state = State::new(tenant.clone(), clock.clone());
