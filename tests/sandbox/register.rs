@@ -6,7 +6,7 @@ use conche::plugin::Plugin;
 
 use super::load;
 
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_secs(60);
 
 /// The refusal of the hostile guest that registers like this.
@@ -52,10 +52,10 @@ async fn what_it_does_is_a_failure() {
 #[tokio::test]
 async fn it_has_a_deadline_and_cpu_time() {
     let too_long =
-        "register took longer than 50ms: raise register-deadline in [limits], or do less";
+        "register took longer than 100ms: raise register-deadline in [limits], or do less";
     assert_eq!(refusal("sleep", SHORT, LONG).await, too_long);
     assert_eq!(refusal("loop", SHORT, LONG).await, too_long);
-    let too_much = "register used more than 50ms of cpu: raise cpu in [limits], or do less";
+    let too_much = "register used more than 100ms of cpu: raise cpu in [limits], or do less";
     assert_eq!(refusal("loop", LONG, SHORT).await, too_much);
 }
 
