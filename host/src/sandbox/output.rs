@@ -1,5 +1,5 @@
-//! What a guest prints to stdout and stderr: kept up to a limit, and dropped beyond it. A guest
-//! that floods never fails or fills memory for it.
+//! What a guest prints to stdout and stderr: the last of it is kept, up to a limit, because a panic
+//! comes last; the rest is dropped. A guest that floods never fails or fills memory for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,6 +41,7 @@ impl Output {
         if kept.text.is_empty() && kept.dropped == 0 {
             return (String::new(), 0);
         }
+        kept.shorten();
         let text = String::from_utf8_lossy(&kept.text).into_owned();
         kept.text.clear();
         (text, std::mem::take(&mut kept.dropped))
@@ -48,10 +49,20 @@ impl Output {
 
     fn keep(&self, bytes: &[u8]) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = kept.limit.saturating_sub(kept.text.len()).min(bytes.len());
-        let (fits, rest) = bytes.split_at(room);
-        kept.text.extend_from_slice(fits);
-        kept.dropped += rest.len() as u64;
+        kept.text.extend_from_slice(bytes);
+        // Not at each write: that would move the text each time.
+        if kept.text.len() > 2 * kept.limit {
+            kept.shorten();
+        }
+    }
+}
+
+impl Kept {
+    /// Drops what is over the limit, from the front.
+    fn shorten(&mut self) {
+        let over = self.text.len().saturating_sub(self.limit);
+        self.text.drain(..over);
+        self.dropped += over as u64;
     }
 }
 
@@ -89,5 +100,29 @@ impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         // Only preview 3 asks for this one, and it is not linked.
         Box::new(tokio::io::sink())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Output;
+
+    fn check(limit: usize, written: &[&str], expected: &str, dropped: u64) {
+        let output = Output::new(limit);
+        for text in written {
+            output.keep(text.as_bytes());
+        }
+        assert_eq!(output.take(), (expected.to_owned(), dropped));
+        assert_eq!(output.take(), (String::new(), 0));
+    }
+
+    #[test]
+    fn the_last_of_it_is_kept() {
+        check(4, &[], "", 0);
+        check(4, &["abcd"], "abcd", 0);
+        check(4, &["abc", "def"], "cdef", 2);
+        check(4, &["abcdefghijkl", "m"], "jklm", 9);
+        check(4, &["a"; 100], "aaaa", 96);
+        check(0, &["abc"], "", 3);
     }
 }
