@@ -43,6 +43,7 @@ on_both! {
     what_is_larger_than_the_server_takes_becomes_a_fault,
     a_reply_that_cannot_be_written_becomes_a_fault,
     an_emit_larger_than_the_server_takes_is_refused,
+    trace_context_travels_in_headers_too,
     an_event_too_far_from_its_cause_is_dead_lettered,
     guests_ask_guests,
     a_removed_plugin_answers_what_was_on_its_way,
@@ -280,6 +281,17 @@ async fn an_emit_larger_than_the_server_takes_is_refused(on: On) {
         .messages(EVENTS, "org.cyverse.events.hostile.>")
         .await;
     assert!(out.is_empty());
+}
+
+async fn trace_context_travels_in_headers_too(on: On) {
+    let host = TestHost::on(on, &["probe"], "").await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let emit = format!(
+        r#"{{"type":"org.cyverse.events.probe.Out","extensions":{{"traceparent":"{parent}"}}}}"#
+    );
+    host.ask_json("cyverse.probe.Emit", &emit).await.unwrap();
+    let out = host.stored("org.cyverse.events.probe.Out", 1).await;
+    assert_eq!(out[0].message.headers.get("traceparent"), Some(parent));
 }
 
 async fn an_event_too_far_from_its_cause_is_dead_lettered(on: On) {

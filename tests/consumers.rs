@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, On, TestHost, event, guest};
+use crate::support::{DEADLINE, On, Setup, TestHost, event, guest};
 
 const EVENTS: &str = "conche-events";
 const DEAD: &str = "conche-events-dlq";
@@ -122,6 +122,42 @@ async fn headers_for_the_events_own_stream_keep_no_letter_out() {
         .headers
         .get("Conche-Dlq-Nats-Expected-Stream");
     assert_eq!(aside, Some("conche-events"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_a_stream_made_anew_is_not_taken_for_the_old_one() {
+    let host = TestHost::with(Setup {
+        guests: &["probe"],
+        policies: &[("probe", "[events]\nstart = \"all\"\n")],
+        server: Some(NatsServer::start()),
+        ..Setup::default()
+    })
+    .await;
+    let reject = r#"{"steps":[{"reject":{"code":400,"message":"never"}}]}"#;
+    host.publish(DO, reject).await;
+    host.dead_letters(1).await;
+    // Sequences begin at 1 again, and the letter of the old 1 is still there.
+    host.wire
+        .api(&format!("STREAM.DELETE.{EVENTS}"), json!({}))
+        .await;
+    let stream = json!({"name": EVENTS, "subjects": ["org.cyverse.events.>"]});
+    host.wire
+        .api(&format!("STREAM.CREATE.{EVENTS}"), stream)
+        .await;
+    host.publish(DO, reject).await;
+    let stands = async {
+        while !host
+            .metrics()
+            .contains("conche_plugin_stopped{plugin=\"probe\"} 1")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, stands).await.unwrap();
+    host.wire
+        .api(&format!("STREAM.PURGE.{DEAD}"), json!({}))
+        .await;
+    host.dead_letters(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

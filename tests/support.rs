@@ -151,6 +151,11 @@ impl TestHost {
         self.host.bus().unwrap()
     }
 
+    /// What the host counts, as a scrape gets it.
+    pub(crate) fn metrics(&self) -> String {
+        self.host.dispatcher().metrics().render()
+    }
+
     /// Asks as any service would.
     pub(crate) async fn ask(&self, op: &str, json: &str) -> Result<Message, String> {
         let message = event(op, json).to_structured().unwrap();

@@ -153,6 +153,12 @@ impl Dispatcher {
         plugin.metrics().query_took(began.elapsed());
         match outcome {
             Ok(outcome) => self.answer(event, travel, route, outcome).await,
+            // Nothing ran: as good as never admitted.
+            Err(failure @ Failure::NoRoom { .. }) => {
+                report(plugin, event, &failure);
+                self.metrics.shed(ShedBy::Host);
+                self.shed(event, route)
+            }
             Err(failure) => {
                 report(plugin, event, &failure);
                 let (code, text) = match failure {

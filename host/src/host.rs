@@ -64,11 +64,7 @@ impl Host {
         shutdown: Shutdown,
     ) -> anyhow::Result<Host> {
         let config = Arc::new(config);
-        anyhow::ensure!(
-            config.plugins.dir.is_dir(),
-            "plugins directory `{}` does not exist or is no directory: create it, or name another",
-            config.plugins.dir.display()
-        );
+        check_directory(&config)?;
         // What can be refused by the machine comes before anybody is served.
         let gateway = match config.gateway.listen {
             Some(address) => Some(listen(address).await?),
@@ -189,6 +185,15 @@ impl Host {
         self.probes.end().await;
         drained
     }
+}
+
+fn check_directory(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.plugins.dir.is_dir(),
+        "plugins directory `{}` does not exist or is no directory: create it, or name another",
+        config.plugins.dir.display()
+    );
+    Ok(())
 }
 
 /// Connects, or makes a bus.

@@ -92,6 +92,14 @@ pub enum NatsError {
         /// JetStream's text.
         text: String,
     },
+    /// Another message is where this one should be stored.
+    #[error(
+        "another message is at `{subject}`, from a stream that was made anew: move it away, or purge it"
+    )]
+    Taken {
+        /// Where it went.
+        subject: String,
+    },
     /// A header that NATS cannot carry.
     #[error("header `{name}` cannot be sent: {reason}")]
     Header {
@@ -194,20 +202,34 @@ impl Nats {
         message::store(client, subject, message, self.inner.publish_timeout).await
     }
 
-    /// Stores a message unless something is at its subject already, which is as good.
+    /// Stores a message unless it is at its subject already: one with the same value of the header
+    /// `fact`.
+    ///
+    /// # Errors
+    /// `Taken` if another message is there.
     pub(crate) async fn store_once(
         &self,
+        stream: &str,
         subject: &str,
         mut message: Message,
+        fact: &str,
     ) -> Result<(), NatsError> {
+        let expected = message.headers.get(fact).map(str::to_owned);
         message.headers.insert(EXPECTED_LAST, "0");
         match self.store(subject, message).await {
-            Ok(_)
-            | Err(NatsError::Refused {
+            Ok(_) => return Ok(()),
+            Err(NatsError::Refused {
                 code: api::WRONG_LAST_SEQUENCE,
                 ..
-            }) => Ok(()),
-            Err(error) => Err(error),
+            }) => {}
+            Err(error) => return Err(error),
         }
+        let client = &self.inner.sending.client;
+        if streams::header_of_last(client, stream, subject, fact).await? == expected {
+            return Ok(());
+        }
+        Err(NatsError::Taken {
+            subject: subject.to_owned(),
+        })
     }
 }

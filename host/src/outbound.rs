@@ -125,17 +125,25 @@ impl Outbound {
         }
     }
 
-    /// Stores a message unless something is at its subject already, which is as good.
+    /// Stores a message unless it is at its subject already: one with the same value of the header
+    /// `fact`.
     ///
     /// # Errors
-    /// [`SendError`]
-    pub async fn store_once(&self, subject: &str, message: Message) -> Result<(), SendError> {
+    /// [`SendError`], also if another message is there.
+    pub async fn store_once(
+        &self,
+        stream: &str,
+        subject: &str,
+        message: Message,
+        fact: &str,
+    ) -> Result<(), SendError> {
         match self {
             Outbound::Nats(nats) => {
-                let stored = nats.store_once(subject, message).await;
+                let stored = nats.store_once(stream, subject, message, fact).await;
                 stored.map_err(not_stored)
             }
             Outbound::Embedded(bus) => match bus.publish(subject, message, Some(0)).await {
+                // Its streams all end with the process: what is there is this one.
                 Ok(_) | Err(BusError::WrongLastSequence { .. }) => Ok(()),
                 Err(error) => Err(error.into()),
             },

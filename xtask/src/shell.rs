@@ -12,6 +12,9 @@ use anyhow::{Context, Result, bail};
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env_or("CARGO", "cargo"));
     command.args(arguments);
+    // The cargo that runs us set it. ring's build script watches it: a build from here and one from
+    // a shell would each undo the other, up to async-nats and the host.
+    command.env_remove("CARGO_MANIFEST_DIR");
     command
 }
 

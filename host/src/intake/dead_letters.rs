@@ -11,6 +11,10 @@ use super::source::Delivery;
 /// The longest reason that goes into a header, in characters.
 const REASON_MAX: usize = 512;
 
+/// When the event was stored: tells it from one of a stream that was made anew, whose sequences
+/// begin at 1 again.
+const STORED_AT: &str = "Conche-Dlq-Stored-At";
+
 /// For the header that makes a store a compare-and-set.
 const STORE_ONCE_ROOM: usize = 64;
 
@@ -46,6 +50,7 @@ pub(super) async fn store(
     reason: &str,
 ) -> Result<(), SendError> {
     let subject = subject(events, plugin, delivery);
+    let stream = format!("{}-dlq", events.stream);
     let facts = facts(plugin, delivery, reason);
     let max = outbound.max_payload();
     let mut letter = delivery.message().clone();
@@ -54,7 +59,9 @@ pub(super) async fn store(
         letter.headers.insert(*name, value.clone());
     }
     if letter.wire_size() + STORE_ONCE_ROOM <= max {
-        return outbound.store_once(&subject, letter).await;
+        return outbound
+            .store_once(&stream, &subject, letter, STORED_AT)
+            .await;
     }
     let head = header_block(delivery.message());
     let mut whole = head.clone();
@@ -65,12 +72,16 @@ pub(super) async fn store(
     while chunks * size < whole.len() {
         let chunk = whole.slice(chunks * size..whole.len().min((chunks + 1) * size));
         chunks += 1;
-        let message = Message {
+        let mut message = Message {
             body: chunk,
             ..Message::default()
         };
+        let stored_at = delivery.stored_at().to_rfc3339();
+        message.headers.insert(STORED_AT, stored_at);
         let at = format!("{subject}.{chunks}");
-        outbound.store_once(&at, message).await?;
+        outbound
+            .store_once(&stream, &at, message, STORED_AT)
+            .await?;
     }
     let mut letter = Message::default();
     for (name, value) in facts {
@@ -82,7 +93,9 @@ pub(super) async fn store(
     letter
         .headers
         .insert("Conche-Dlq-Header-Bytes", head.len().to_string());
-    outbound.store_once(&subject, letter).await
+    outbound
+        .store_once(&stream, &subject, letter, STORED_AT)
+        .await
 }
 
 /// What NATS reads in headers was for the event's own stream. Here an id would make the letter a
@@ -117,7 +130,7 @@ fn facts(plugin: &Plugin, delivery: &Delivery, reason: &str) -> Vec<(&'static st
         ("Conche-Dlq-Subject", delivery.subject().to_owned()),
         ("Conche-Dlq-Stream", delivery.stream().to_owned()),
         ("Conche-Dlq-Sequence", delivery.sequence().to_string()),
-        ("Conche-Dlq-Stored-At", delivery.stored_at().to_rfc3339()),
+        (STORED_AT, delivery.stored_at().to_rfc3339()),
         ("Conche-Dlq-Time", now()),
     ]
 }

@@ -25,7 +25,7 @@ pub enum Source {
 /// A member of a queue group.
 #[derive(Debug)]
 pub(super) enum Queries {
-    Nats(nats::Subscription),
+    Nats(Box<nats::Subscription>),
     Embedded(embedded::Subscription),
 }
 
@@ -75,7 +75,7 @@ impl Source {
             Source::Nats(nats) => {
                 let subscription = nats.subscribe(pattern, group).await;
                 subscription
-                    .map(Queries::Nats)
+                    .map(|subscription| Queries::Nats(Box::new(subscription)))
                     .map_err(|error| error.to_string())
             }
             Source::Embedded(bus) => {

@@ -76,7 +76,7 @@ pub const CPU: Limit = Limit {
     unit: Unit::Time,
     default: 1_000,
     least: 10,
-    why: "guest execution in a call, waiting not counted; counted in ticks of 10 ms",
+    why: "guest execution in a call, waiting not counted; looked at every 10 ms",
 };
 pub const MEMORY: Limit = Limit {
     key: "memory",

@@ -43,7 +43,10 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
         running.facts.transaction_id.as_deref(),
     );
     let message = match event.to_structured() {
-        Ok(message) => message,
+        Ok(mut message) => {
+            event.trace_to_headers(&mut message.headers);
+            message
+        }
         Err(error) => return Ok(Err(SendError::Invalid(error.to_string()))),
     };
     let size = message.body.len();

@@ -78,7 +78,10 @@ fn prepare_one(
     let transaction_id = running.facts.transaction_id.clone();
     let event = effects::event_of(draft, new_id(), &tenant, transaction_id.as_deref());
     let mut message = match event.to_structured() {
-        Ok(message) => message,
+        Ok(mut message) => {
+            event.trace_to_headers(&mut message.headers);
+            message
+        }
         Err(error) => return Ok(Err(SendError::Invalid(error.to_string()))),
     };
     let size = message.body.len();
