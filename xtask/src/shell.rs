@@ -2,7 +2,7 @@
 //! command. It knows no task.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     process::{Command, Stdio},
 };
 
@@ -12,9 +12,9 @@ use anyhow::{Context, Result, bail};
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env_or("CARGO", "cargo"));
     command.args(arguments);
-    // The cargo that runs us set it. ring's build script watches it: a build from here and one from
-    // a shell would each undo the other, up to async-nats and the host.
-    command.env_remove("CARGO_MANIFEST_DIR");
+    for name in set_by_cargo_run() {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -54,4 +54,15 @@ fn line(command: &Command) -> String {
 
 fn env_or(name: &str, default: &str) -> std::ffi::OsString {
     std::env::var_os(name).unwrap_or_else(|| default.into())
+}
+
+/// What `cargo run` told us of our own package. ring's build script watches these variables: with
+/// them, a build from here and one from a shell would each undo the other, up to async-nats and
+/// the host.
+fn set_by_cargo_run() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    })
 }
