@@ -52,7 +52,7 @@ fn line(command: &Command) -> String {
         .join(" ")
 }
 
-fn env_or(name: &str, default: &str) -> std::ffi::OsString {
+fn env_or(name: &str, default: &str) -> OsString {
     std::env::var_os(name).unwrap_or_else(|| default.into())
 }
 

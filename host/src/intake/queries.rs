@@ -24,9 +24,6 @@ use crate::subject::SubjectPattern;
 /// few costs more than they do. So many mean that the loop is behind: another thread takes them.
 const BATCH: usize = 64;
 
-/// Answers that are handed to the connection together: it then wakes once, and writes once.
-const SENT_TOGETHER: usize = 16;
-
 /// How long the queries of a batch may run one after the other, before the rest get tasks of
 /// their own: what a query can lose to those before it.
 const BATCH_TIME: Duration = Duration::from_millis(1);
@@ -129,11 +126,11 @@ impl QueryLoop {
         }
     }
 
-    /// Runs each as far as it goes without waiting, and sends the answers; what waits goes on in a
-    /// task of its own.
+    /// Runs each as far as it goes without waiting; what waits goes on in a task of its own. The
+    /// answers are handed to the connection together: it then wakes once, and writes once.
     async fn answer_all(self: Arc<Self>, batch: Vec<Asked>, room: Room) {
         let until = Instant::now() + BATCH_TIME;
-        let mut answers = Vec::with_capacity(SENT_TOGETHER.min(batch.len()));
+        let mut answers = Vec::with_capacity(batch.len());
         for asked in batch {
             let mut answer = Box::pin(self.clone().answer(asked, room));
             if Instant::now() < until
@@ -146,11 +143,6 @@ impl QueryLoop {
                         answer.send().await;
                     }
                 });
-            }
-            if answers.len() == SENT_TOGETHER {
-                for answer in answers.drain(..) {
-                    answer.send().await;
-                }
             }
         }
         for answer in answers {
