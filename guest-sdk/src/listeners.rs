@@ -1,5 +1,6 @@
 //! Listeners that a handler adds while it runs. Changes are effects: done if the handler succeeds,
-//! before its emits are released. Needs `listen` in the policy's `[grants]`.
+//! before its emits are released. Needs `listen` in the policy's `[grants]`. Not yet: this version of
+//! the host answers [`SendError::Refused`] whatever the policy says.
 //!
 //! A match calls the named handler on any instance of the plugin: hence a name and a state, no
 //! closure. It comes at most once and to this host only; an error it returns is logged.

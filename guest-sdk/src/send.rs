@@ -48,7 +48,8 @@ pub fn request_all(
 
 /// Publishes an event *now* (no later failure undoes it; a retry repeats its id), then waits for
 /// the first event of one of these types with the same transaction id. Needs `exchange` in the
-/// policy's `[grants]`.
+/// policy's `[grants]`. Not yet: this version of the host answers [`SendError::Refused`] whatever the
+/// policy says.
 ///
 /// # Errors
 /// Everything that [`SendError`] lists; [`SendError::TimedOut`] when no such event came.

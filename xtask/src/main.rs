@@ -34,13 +34,13 @@ const TASKS: &[Task] = &[
     Task {
         name: "test",
         arguments: "[FILTER]",
-        about: "build what the tests need and run them all, or those of the host whose name contains FILTER",
+        about: "build what the tests need and run them all, or those whose name contains FILTER",
         run: test::run,
     },
     Task {
         name: "bench",
         arguments: "[NAME]",
-        about: "measure the host against native Rust: query, event, call, host or all; --json FILE; --help",
+        about: "measure the host against native Rust: query, event, call or host; everything unless named; --json FILE; --help",
         run: bench::run,
     },
     Task {

@@ -71,8 +71,11 @@ async fn run(
         () = signals.next() => {
             eprintln!("conche: ended before it was ready");
             // Some of it may serve already.
-            shutdown.drain(drain).await;
-            return Ok(ExitCode::SUCCESS);
+            let drained = tokio::select! {
+                drained = shutdown.drain(drain) => drained,
+                () = signals.next() => return Ok(ExitCode::from(EXIT_FAILED)),
+            };
+            return Ok(ExitCode::from(if drained { 0 } else { EXIT_NOT_DRAINED }));
         }
     };
     output::print(&banner(&host));
