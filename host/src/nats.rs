@@ -1,6 +1,7 @@
 //! NATS: the connections, and what the host does over them. Three connections, so that a flood of
-//! queries delays neither acknowledgements nor what plugins send. Must not know plugins, policies
-//! or what an envelope says: it carries a [`Message`] from here to there.
+//! queries delays neither acknowledgements nor what plugins send. Must not know plugins, what an
+//! envelope says, or of policies more than where a durable starts: it carries a [`Message`] from
+//! here to there.
 
 mod api;
 mod delivery;
