@@ -94,6 +94,85 @@ async fn a_full_dead_letter_stream_stops_the_plugin_and_drops_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_does_not_age_while_the_plugin_stands_still() {
+    let server = NatsServer::start();
+    let client = crate::support::Wire::connect(&server.url()).await;
+    let subjects = [
+        "conche.dlq.conche-events.>",
+        "conche.redrive.conche-events.>",
+    ];
+    let full = json!({"name": DEAD, "subjects": subjects, "max_msgs": 1, "discard": "new"});
+    client.api(&format!("STREAM.CREATE.{DEAD}"), full).await;
+    let filler = event("a.b", "{}").to_structured().unwrap();
+    let taken = client.publish("conche.dlq.conche-events.filler", filler);
+    taken.await.unwrap();
+    let config = "[events]\nack_wait = \"1s\"";
+    let host = TestHost::with_server(Some(server), &["probe"], config).await;
+    // Never acknowledged here: shows when the ack wait is over.
+    let witness = json!({"stream_name": EVENTS, "config": {"durable_name": "witness",
+        "ack_policy": "explicit", "ack_wait": 1_000_000_000, "deliver_subject": "witness",
+        "filter_subject": DO, "deliver_policy": "new"}});
+    let _reader = host.wire.nats().subscribe("witness").await.unwrap();
+    let what = format!("CONSUMER.DURABLE.CREATE.{EVENTS}.witness");
+    host.wire.api(&what, witness).await;
+    let reject = r#"{"steps":[{"reject":{"code":400,"message":"never"}}]}"#;
+    host.publish(DO, reject).await;
+    host.stands_still("probe").await;
+    // One at a time: what is not there yet when the first is read is asked for all the same.
+    for _ in 0..20 {
+        host.publish(DO, REPORT).await;
+    }
+    let info = async |durable| {
+        let what = format!("CONSUMER.INFO.{EVENTS}.{durable}");
+        host.wire.api(&what, json!({})).await
+    };
+    let waited = async {
+        while info("witness").await["num_redelivered"] != 21 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waited).await.unwrap();
+    assert_eq!(info("conche-probe").await["num_redelivered"], 0);
+    client.api(&format!("STREAM.PURGE.{DEAD}"), json!({})).await;
+    for done in host.stored(DONE, 20).await {
+        let body = String::from_utf8_lossy(&done.message.body).into_owned();
+        assert!(body.contains(r#""attempt":1"#), "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_where_effects_go_uses_up_no_attempts() {
+    let host = TestHost::with(Setup {
+        guests: &["probe"],
+        policies: &[(
+            "probe",
+            "[grants]\nemit = [\"org.>\"]\n[retry]\nmax-attempts = 1\nfirst = \"1ms\"\n",
+        )],
+        server: Some(NatsServer::start()),
+        ..Setup::default()
+    })
+    .await;
+    let small =
+        json!({"name": "AUDIT", "subjects": ["org.audit.>"], "max_msgs": 1, "discard": "new"});
+    host.wire.api("STREAM.CREATE.AUDIT", small).await;
+    let script = r#"{"steps":[{"emit":{"type":"org.audit.Seen"}}]}"#;
+    host.publish(DO, script).await;
+    host.wire.wait_for("AUDIT", "org.audit.>", 1).await;
+    let second = host.publish(DO, script).await;
+    let retried = "conche_events_total{plugin=\"probe\",outcome=\"retried\"}";
+    host.counted(retried, 5.0).await;
+    host.wire.api("STREAM.PURGE.AUDIT", json!({})).await;
+    let stored = host.wire.wait_for("AUDIT", "org.audit.>", 1).await;
+    let cause = stored[0].message.headers.get("Conche-Cause").unwrap();
+    assert!(
+        cause.starts_with("conche-events/2/"),
+        "{cause} {}",
+        second.id
+    );
+    assert!(host.wire.messages(DEAD, "conche.dlq.>").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_handler_is_not_delivered_twice() {
     let host = TestHost::on(On::Nats, &["probe"], "[events]\nack_wait = \"1s\"").await;
     let script = r#"{"report":true,"steps":[{"sleep":{"ms":2500}}]}"#;
@@ -145,15 +224,7 @@ async fn a_letter_of_a_stream_made_anew_is_not_taken_for_the_old_one() {
         .api(&format!("STREAM.CREATE.{EVENTS}"), stream)
         .await;
     host.publish(DO, reject).await;
-    let stands = async {
-        while !host
-            .metrics()
-            .contains("conche_plugin_stopped{plugin=\"probe\"} 1")
-        {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, stands).await.unwrap();
+    host.stands_still("probe").await;
     host.wire
         .api(&format!("STREAM.PURGE.{DEAD}"), json!({}))
         .await;

@@ -203,6 +203,28 @@ impl TestHost {
         self.wire.wait_for("conche-events", subject, count).await
     }
 
+    /// Waits until a plugin stands still: its dead letters are not taken.
+    pub(crate) async fn stands_still(&self, plugin: &str) {
+        let series = format!("conche_plugin_stopped{{plugin=\"{plugin}\"}}");
+        self.counted(&series, 1.0).await;
+    }
+
+    /// Waits until a series of the metrics is at least so much.
+    pub(crate) async fn counted(&self, series: &str, least: f64) {
+        let counted = async {
+            loop {
+                let metrics = self.metrics();
+                let value = metrics.lines().find_map(|line| line.strip_prefix(series));
+                if value.is_some_and(|value| value.trim().parse::<f64>().unwrap() >= least) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, counted).await;
+        waited.unwrap_or_else(|_| panic!("{series} never came to {least}"));
+    }
+
     /// Waits for so many dead letters.
     pub(crate) async fn dead_letters(&self, count: usize) -> Vec<Found> {
         let stream = "conche-events-dlq";

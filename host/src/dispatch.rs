@@ -19,6 +19,7 @@ use crate::outbound::Outbound;
 use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
 use crate::sandbox::{Call, EventOutcome, Failure, QueryOutcome, Verdict};
+use crate::settle::Unhandled;
 
 /// Calls that may wait for one of the host's slots.
 const WAITING_MAX: usize = 4096;
@@ -171,15 +172,17 @@ impl Dispatcher {
     }
 
     /// Runs the event handler of one plugin and releases its effects. Waits for a slot for as
-    /// long as it takes: a delivery that did not run has not failed. A failure to release the
-    /// effects comes back as a retry: nothing is acknowledged that was not stored.
+    /// long as it takes: a delivery that did not run has not failed.
+    ///
+    /// # Errors
+    /// [`Unhandled`]: nothing may be acknowledged.
     pub async fn event(
         &self,
         plugin: &Plugin,
         handler: &Arc<str>,
         event: &CloudEvent,
         cause: Cause<'_>,
-    ) -> Result<EventOutcome, Failure> {
+    ) -> Result<EventOutcome, Unhandled> {
         let (travel, attempt) = match cause {
             Cause::Query { travel } => (travel, 1),
             Cause::Event {
@@ -209,13 +212,16 @@ impl Dispatcher {
             Ok(outcome) => outcome,
             Err(failure) => {
                 report(plugin, event, &failure);
-                return Err(failure);
+                return Err(match failure {
+                    Failure::NoRoom { reason } => Unhandled::NotRun { reason },
+                    failure => Unhandled::Failed(failure),
+                });
             }
         };
-        match self.release(plugin, &outcome.emitted, cause).await {
-            Ok(()) => Ok(outcome),
-            Err(error) => Ok(retry(&format!("its effects were not stored: {error}"))),
-        }
+        self.release(plugin, &outcome.emitted, cause)
+            .await
+            .map_err(Unhandled::EffectsNotStored)?;
+        Ok(outcome)
     }
 
     /// The host's slot and the plugin's, or none when it is to be shed.
@@ -338,16 +344,6 @@ fn reject(code: u16, message: &str) -> EventOutcome {
     };
     EventOutcome {
         verdict: Verdict::Reject(fault),
-        emitted: Vec::new(),
-    }
-}
-
-fn retry(message: &str) -> EventOutcome {
-    EventOutcome {
-        verdict: Verdict::Retry {
-            message: message.to_owned(),
-            after: None,
-        },
         emitted: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ mod dead_letters;
 mod durable;
 mod events;
 mod queries;
+mod settling;
 mod source;
 
 use std::collections::BTreeMap;

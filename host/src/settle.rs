@@ -3,8 +3,28 @@
 
 use std::time::Duration;
 
+use thiserror::Error;
+
+use crate::outbound::SendError;
 use crate::policy::Retry;
 use crate::sandbox::{EventOutcome, Failure, Verdict};
+
+/// Why an event is not handled, though no handler refused it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unhandled {
+    /// Its handler ran and failed.
+    #[error("{0}")]
+    Failed(Failure),
+    /// Its handler did not run: the host had no room for it.
+    #[error("did not run: {reason}")]
+    NotRun {
+        /// What there was no room in.
+        reason: String,
+    },
+    /// Its handler did all it was to do, and what it emitted could not be stored.
+    #[error("its effects were not stored: {0}")]
+    EffectsNotStored(SendError),
+}
 
 /// The end of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +45,15 @@ pub enum Settlement {
     },
 }
 
-/// Decides. `attempt` counts from 1; `chance` is between 0 and 1 and spreads the delays.
+/// Decides. `attempt` counts from 1; `chance` is between 0 and 1 and spreads the delays. What is
+/// not the handler's fault never makes a dead letter, however long it lasts.
 pub fn settle(
-    outcome: &Result<EventOutcome, Failure>,
+    outcome: &Result<EventOutcome, Unhandled>,
     attempt: u32,
     retry: &Retry,
     chance: f64,
 ) -> Settlement {
+    let mut attempts_end = true;
     let (reason, after) = match outcome {
         Ok(EventOutcome {
             verdict: Verdict::Done,
@@ -49,9 +71,12 @@ pub fn settle(
             verdict: Verdict::Retry { message, after },
             ..
         }) => (format!("asked to be retried: {message}"), *after),
-        Err(failure) => (failure.to_string(), None),
+        Err(unhandled) => {
+            attempts_end = matches!(unhandled, Unhandled::Failed(_));
+            (unhandled.to_string(), None)
+        }
     };
-    if attempt >= retry.max_attempts {
+    if attempts_end && attempt >= retry.max_attempts {
         return Settlement::DeadLetter {
             reason: format!("attempt {attempt} of {}: {reason}", retry.max_attempts),
         };
@@ -76,7 +101,8 @@ pub fn backoff(attempt: u32, retry: &Retry, chance: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{Settlement, backoff, settle};
+    use super::{Settlement, Unhandled, backoff, settle};
+    use crate::outbound::SendError;
     use crate::policy::Retry;
     use crate::sandbox::{EventOutcome, Failure, Verdict};
     use std::time::Duration;
@@ -91,7 +117,7 @@ mod tests {
         }
     }
 
-    fn check(outcome: Result<Verdict, Failure>, attempt: u32, expected: &Settlement) {
+    fn check(outcome: Result<Verdict, Unhandled>, attempt: u32, expected: &Settlement) {
         let outcome = outcome.map(|verdict| EventOutcome {
             verdict,
             emitted: Vec::new(),
@@ -122,13 +148,30 @@ mod tests {
             },
         );
         check(
-            Err(Failure::StackOverflow),
+            Err(Unhandled::Failed(Failure::StackOverflow)),
             2,
             &Settlement::RetryAfter {
                 delay: Duration::from_secs(2),
                 reason: "ran out of stack: it recurses too deeply".into(),
             },
         );
+    }
+
+    #[test]
+    fn what_is_not_the_handlers_fault_uses_up_no_attempts() {
+        let subject = "a.b".to_owned();
+        let not_run = Unhandled::NotRun {
+            reason: "pool full".into(),
+        };
+        for unhandled in [
+            not_run,
+            Unhandled::EffectsNotStored(SendError::TimedOut { subject }),
+        ] {
+            let reason = unhandled.to_string();
+            let delay = Duration::from_secs(60);
+            let expected = Settlement::RetryAfter { delay, reason };
+            check(Err(unhandled), 99, &expected);
+        }
     }
 
     #[test]

@@ -101,16 +101,21 @@ pub(super) async fn store(
 /// What NATS reads in headers was for the event's own stream. Here an id would make the letter a
 /// duplicate of another plugin's, and an expected sequence would keep it out for ever.
 fn set_aside(headers: &mut Headers) {
-    let is_theirs = |name: &&str| {
+    let is_theirs = |name: &str| {
         let prefix = name.get(..NATS_PREFIX.len());
         prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(NATS_PREFIX))
     };
-    let names = headers.iter().map(|(name, _)| name).filter(is_theirs);
-    for name in names.map(str::to_owned).collect::<Vec<_>>() {
-        if let Some(value) = headers.remove(&name) {
-            headers.append(format!("Conche-Dlq-{name}"), value);
-        }
-    }
+    *headers = headers
+        .iter()
+        .map(|(name, value)| {
+            let name = if is_theirs(name) {
+                format!("Conche-Dlq-{name}")
+            } else {
+                name.to_owned()
+            };
+            (name, value.to_owned())
+        })
+        .collect();
 }
 
 fn facts(plugin: &Plugin, delivery: &Delivery, reason: &str) -> Vec<(&'static str, String)> {
@@ -159,14 +164,16 @@ mod tests {
             ("Nats-Msg-Id", "1"),
             ("nats-expected-last-sequence", "41"),
             ("ce-id", "2"),
+            ("Nats-Msg-Id", "3"),
         ]
         .into_iter()
         .collect();
         set_aside(&mut headers);
         let expected = [
-            ("ce-id", "2"),
             ("Conche-Dlq-Nats-Msg-Id", "1"),
             ("Conche-Dlq-nats-expected-last-sequence", "41"),
+            ("ce-id", "2"),
+            ("Conche-Dlq-Nats-Msg-Id", "3"),
         ];
         assert_eq!(headers.iter().collect::<Vec<_>>(), expected);
     }

@@ -209,6 +209,24 @@ impl Consumer {
         }
     }
 
+    /// Those that were asked for before, without asking for more; forever pending when none are.
+    /// Cancel safe.
+    ///
+    /// # Errors
+    /// The consumer is gone: open it anew.
+    pub(super) async fn owed(&mut self) -> Result<Option<Vec<Delivery>>, String> {
+        let owes = match self {
+            Consumer::Nats(consumer) => consumer.owes(),
+            // Its pulls end with their future.
+            Consumer::Embedded { .. } => false,
+        };
+        if owes {
+            self.pull(0).await
+        } else {
+            std::future::pending().await
+        }
+    }
+
     /// Takes what a consumer opened later knows, and keeps what was asked for: it still comes.
     pub(super) fn adopt(&mut self, newer: Consumer) {
         match (self, newer) {

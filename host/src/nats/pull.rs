@@ -90,7 +90,7 @@ impl Consumer {
     /// The consumer is gone: open it anew.
     pub(crate) async fn pull(&mut self, room: usize) -> Result<Option<Vec<Delivery>>, NatsError> {
         loop {
-            if self.leaving && self.asked() == 0 {
+            if self.leaving && !self.owes() {
                 return Ok(None);
             }
             self.ask(room).await?;
@@ -114,7 +114,7 @@ impl Consumer {
             };
             match self.read(message) {
                 Came::Delivery(first) => return Ok(Some(self.all_ready(*first))),
-                Came::Status if self.asked() == 0 => return Ok(Some(Vec::new())),
+                Came::Status if !self.owes() => return Ok(Some(Vec::new())),
                 Came::Status => {}
                 Came::Gone(reason) => {
                     self.inbox = None;
@@ -132,6 +132,11 @@ impl Consumer {
     /// Asks for nothing more; what was asked for still comes, then `None`.
     pub(crate) fn leave(&mut self) {
         self.leaving = true;
+    }
+
+    /// Whether something that was asked for has not come yet.
+    pub(crate) fn owes(&self) -> bool {
+        self.asked() > 0
     }
 
     fn asked(&self) -> usize {

@@ -1,0 +1,203 @@
+//! One delivery of an event: it is run, then acknowledged, put off, or made a dead letter. Must not
+//! know when the next is asked for.
+
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, MissedTickBehavior};
+use tracing::{debug, error, info, warn};
+
+use super::events::{Events, RETRY_FIRST, RETRY_LONGEST};
+use super::source::Delivery;
+use super::{dead_letters, durable};
+use crate::dispatch::{Cause, Travel};
+use crate::envelope::CloudEvent;
+use crate::metrics::EventEnd;
+use crate::plugin::Plugin;
+use crate::registry::Registry;
+use crate::settle::{Settlement, settle};
+
+/// What becomes of a delivery.
+enum End {
+    Ack,
+    Nak(Duration),
+    /// Its dead letter is stored.
+    Term(String),
+}
+
+impl Events {
+    /// Runs one delivery to its end. While it takes, the server is told that it is at work.
+    pub(super) async fn deliver(
+        &self,
+        delivery: Delivery,
+        plugin: &Plugin,
+        room: OwnedSemaphorePermit,
+    ) {
+        let end = {
+            let mut work = std::pin::pin!(self.decide(&delivery, plugin));
+            let every = self.config.events.ack_wait / 2;
+            let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    end = &mut work => break end,
+                    _ = ticks.tick() => delivery.in_progress().await,
+                }
+            }
+        };
+        // The next one may come while this one's acknowledgement is on its way.
+        let settling = self.settling.acquire().await;
+        drop(room);
+        let sequence = delivery.sequence();
+        let told = match end {
+            End::Ack => delivery.ack().await,
+            End::Nak(delay) => delivery.nak(delay).await,
+            End::Term(reason) => delivery.term(&reason).await,
+        };
+        drop(settling);
+        if let Err(error) = told {
+            warn!(plugin = %self.plugin, sequence, error, "an event was not settled: it will come again");
+        }
+    }
+
+    async fn decide(&self, delivery: &Delivery, plugin: &Plugin) -> End {
+        if !delivery.wanted() {
+            return skip(plugin);
+        }
+        tokio::select! {
+            biased;
+            () = self.moves() => {}
+            () = self.shutdown.begun() => return End::Nak(RETRY_FIRST),
+        }
+        let event = match CloudEvent::decode(delivery.message()) {
+            Ok(mut event) => {
+                event.trace_from_headers(&delivery.message().headers);
+                event
+            }
+            Err(error) => {
+                let reason = format!("undecodable: {error}");
+                return self.dead_letter(plugin, delivery, reason).await;
+            }
+        };
+        let Some(handler) = Registry::event(plugin, &event.ty) else {
+            return self.unlistened(plugin, delivery, &event.ty).await;
+        };
+        let attempt = delivery.attempt();
+        let cause = Cause::Event {
+            stream: delivery.stream(),
+            sequence: delivery.sequence(),
+            travel: Travel::of(delivery.message()),
+            attempt,
+        };
+        let outcome = self.dispatcher.event(plugin, &handler, &event, cause).await;
+        match settle(&outcome, attempt, &plugin.policy().retry, fastrand::f64()) {
+            Settlement::Ack => {
+                plugin.metrics().event(EventEnd::Ok);
+                End::Ack
+            }
+            Settlement::RetryAfter { delay, reason } => {
+                info!(
+                    plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id,
+                    attempt, ?delay, reason, "an event will be retried"
+                );
+                plugin.metrics().event(EventEnd::Retried);
+                End::Nak(delay)
+            }
+            Settlement::DeadLetter { reason } => self.dead_letter(plugin, delivery, reason).await,
+        }
+    }
+
+    /// A type without a handler: another's, on a subject that many share; or one that this plugin
+    /// once listened to, or that only a newer version of it does.
+    async fn unlistened(&self, plugin: &Plugin, delivery: &Delivery, ty: &str) -> End {
+        if delivery.subject() != ty {
+            return skip(plugin);
+        }
+        match self
+            .source
+            .is_newest(&durable::wanted(&self.config, plugin, false))
+            .await
+        {
+            Ok(true) => {
+                let reason = format!("unlistened: no handler for type `{ty}`");
+                self.dead_letter(plugin, delivery, reason).await
+            }
+            Ok(false) => {
+                warn!(
+                    plugin = %plugin.name(), digest = plugin.digest().short(), ty,
+                    "another host has a newer version, which listens to more: leaving the events to it"
+                );
+                self.yield_to_newer();
+                End::Nak(RETRY_FIRST)
+            }
+            Err(error) => {
+                debug!(plugin = %plugin.name(), error, "cannot tell who is the newest");
+                End::Nak(RETRY_LONGEST)
+            }
+        }
+    }
+
+    /// Stores the delivery in the dead-letter stream. While that takes nothing, the plugin stands
+    /// still: nothing is dropped, and nothing runs into the same wall.
+    async fn dead_letter(&self, plugin: &Plugin, delivery: &Delivery, reason: String) -> End {
+        let outbound = self.dispatcher.outbound();
+        let mut wait = RETRY_FIRST;
+        let mut stands = None;
+        loop {
+            let stored =
+                dead_letters::store(outbound, &self.config.events, plugin, delivery, &reason);
+            let error = match stored.await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            stands.get_or_insert_with(|| Standstill::begin(self, plugin));
+            error!(
+                plugin = %plugin.name(), sequence = delivery.sequence(), %error, again_in = ?wait,
+                "the dead-letter stream takes nothing: the plugin's events stand still until it does"
+            );
+            tokio::select! {
+                // It is not settled, and so comes again to the next host.
+                () = self.shutdown.begun() => return End::Nak(RETRY_LONGEST),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(RETRY_LONGEST);
+        }
+        drop(stands);
+        plugin.metrics().event(EventEnd::DeadLettered);
+        warn!(
+            plugin = %plugin.name(), digest = plugin.digest().short(),
+            stream = delivery.stream(), sequence = delivery.sequence(),
+            attempt = delivery.attempt(), reason, "an event was dead-lettered"
+        );
+        End::Term(reason)
+    }
+}
+
+/// One dead letter that cannot be stored: as long as it lasts the plugin pulls nothing.
+struct Standstill<'a> {
+    events: &'a Events,
+    plugin: &'a Plugin,
+}
+
+impl<'a> Standstill<'a> {
+    fn begin(events: &'a Events, plugin: &'a Plugin) -> Standstill<'a> {
+        events.stopped.send_modify(|letters| *letters += 1);
+        plugin.metrics().stopped(true);
+        Standstill { events, plugin }
+    }
+}
+
+impl Drop for Standstill<'_> {
+    fn drop(&mut self) {
+        self.events.stopped.send_modify(|letters| *letters -= 1);
+        let stands = *self.events.stopped.borrow() > 0;
+        self.plugin.metrics().stopped(stands);
+    }
+}
+
+/// Not for this plugin.
+fn skip(plugin: &Plugin) -> End {
+    plugin.metrics().event(EventEnd::Skipped);
+    End::Ack
+}
