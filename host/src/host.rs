@@ -42,9 +42,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a host: connected, plugins loaded, subscriptions open, gateway bound. Guests run on
-    /// the runtime that it is called on, connections and probes on `io`, so that busy guests
-    /// starve no ping.
+    /// Starts a host: connected, plugins loaded, subscriptions open, gateway bound. Guests and the
+    /// connection of their queries run on the runtime that it is called on; acknowledgements,
+    /// what is sent, and probes on `io`, so that busy guests starve none of them.
     ///
     /// # Errors
     /// What keeps the host as a whole from starting. A plugin that cannot serve is none of it, nor
@@ -197,16 +197,18 @@ fn check_directory(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Connects, or makes a bus.
-async fn source(config: &Arc<Config>, io: &Handle, shutdown: &Shutdown) -> anyhow::Result<Source> {
+async fn source(config: &Config, io: &Handle, shutdown: &Shutdown) -> anyhow::Result<Source> {
     if config.mode.is_embedded() {
         return Ok(Source::Embedded(embedded_bus(config)?));
     }
-    let (config, shutdown) = (config.clone(), shutdown.clone());
-    // The connections' tasks stay on the runtime that they begin on.
-    let connected = io.spawn(async move {
-        Nats::connect(&config.nats, &config.events, &config.client_id, &shutdown).await
-    });
-    Ok(Source::Nats(connected.await??))
+    let connected = Nats::connect(
+        &config.nats,
+        &config.events,
+        &config.client_id,
+        shutdown,
+        io,
+    );
+    Ok(Source::Nats(connected.await?))
 }
 
 /// Waits until the server has all subscriptions: a query that is sent after it finds us.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{EventsConfig, NatsConfig};
@@ -115,8 +116,9 @@ pub enum NatsError {
 }
 
 impl Nats {
-    /// Connects, and waits until a round trip has gone over each connection. Runs the connections
-    /// on the runtime that it is called on.
+    /// Connects, and waits until a round trip has gone over each connection. The one for queries
+    /// runs on the runtime that it is called on, as the handlers do: on another, a batch of queries
+    /// would wake a thread twice. The others run on `io`.
     ///
     /// # Errors
     /// [`ConnectError`]. A server that is not there is tried again, for ever unless the
@@ -126,14 +128,28 @@ impl Nats {
         events: &EventsConfig,
         client_id: &str,
         shutdown: &Shutdown,
+        io: &Handle,
     ) -> Result<Nats, ConnectError> {
         let gave_up = CancellationToken::new();
-        let open = |purpose| Link::open(nats, client_id, purpose, shutdown, &gave_up);
+        let open = |purpose| {
+            let (nats, client_id) = (nats.clone(), client_id.to_owned());
+            let (shutdown, gave_up) = (shutdown.clone(), gave_up.clone());
+            async move { Link::open(&nats, &client_id, purpose, &shutdown, &gave_up).await }
+        };
+        let on_io = async |purpose| {
+            // A connection's tasks stay on the runtime that they begin on.
+            let opened = io.spawn(open(purpose)).await;
+            opened.unwrap_or_else(|_| {
+                Err(ConnectError::Ended {
+                    urls: link::shown(&nats.urls),
+                })
+            })
+        };
         // One after the other: a server that is not there is said to be so once, not three times.
         let [queries, events_link, sending] = CONNECTIONS;
         let queries = open(queries).await?;
-        let events_link = open(events_link).await?;
-        let sending = open(sending).await?;
+        let events_link = on_io(events_link).await?;
+        let sending = on_io(sending).await?;
         Ok(Nats {
             inner: Arc::new(Inner {
                 queries,

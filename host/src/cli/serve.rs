@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_NOT_DRAINED, log, output};
 
-/// Threads for connections and probes: they only pass bytes on.
+/// Threads for probes and all connections but the queries': they only pass bytes on.
 const IO_THREADS: usize = 1;
 
 /// The runtime that guests run on.

@@ -21,8 +21,9 @@ use crate::subject::SubjectPattern;
 
 /// Queries that are there at once and run one after the other. Fewer than so many run in the loop
 /// that read them: a task for each costs 10–25% of the throughput, and waking another thread for a
-/// few costs more than they do. So many mean that the loop is behind: another thread takes them.
-const BATCH: usize = 64;
+/// few costs more than they do. So many, all that the runtime lets a task read at a time, mean that
+/// the loop is behind: another thread takes them.
+const BATCH: usize = 128;
 
 /// How long the queries of a batch may run one after the other, before the rest get tasks of
 /// their own: what a query can lose to those before it.

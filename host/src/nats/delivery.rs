@@ -1,5 +1,6 @@
 //! One delivery of one event, and how it is settled.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Subject};
@@ -26,7 +27,7 @@ pub(crate) struct Delivery {
     /// Whether a filter of the durable wants it: it may take more than its filters say, when
     /// there are too many of them, or messages from before a filter was added.
     pub(crate) wanted: bool,
-    client: Client,
+    client: Arc<Client>,
     reply: Subject,
 }
 
@@ -42,7 +43,7 @@ struct Facts<'a> {
 impl Delivery {
     /// Reads a message of a pull; the text says why it is none.
     pub(super) fn read(
-        client: &Client,
+        client: &Arc<Client>,
         message: async_nats::Message,
         wants: impl FnOnce(&str, u64) -> bool,
     ) -> Result<Delivery, String> {

@@ -74,7 +74,7 @@ pub(crate) struct LinkState {
 /// A connection that comes back by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     purpose: &'static str,
     state: watch::Receiver<LinkState>,
 }
@@ -115,6 +115,7 @@ impl Link {
             };
             let reason = match connected {
                 Ok(client) => {
+                    let client = Arc::new(client);
                     told.up.store(true, Ordering::Relaxed);
                     break client;
                 }
@@ -188,7 +189,7 @@ impl Link {
 /// Keeps the state true: after each time the connection came up, it is ready once a round trip
 /// went through.
 async fn supervise(
-    client: Client,
+    client: Arc<Client>,
     purpose: &'static str,
     events: watch::Sender<u64>,
     state: watch::Sender<LinkState>,

@@ -1,6 +1,7 @@
 //! Our [`Message`] to and from the client's; asking, storing, answering. Must not know who asks.
 
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_nats::{
@@ -9,7 +10,8 @@ use async_nats::{
 use serde::Deserialize;
 
 use super::{NatsError, api};
-use crate::envelope::{Headers, Message};
+use crate::envelope::headers::CONTENT_TYPE;
+use crate::envelope::{Headers, Message, STRUCTURED_CONTENT_TYPE};
 
 /// A query as a subscriber gets it.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub(crate) struct Asked {
 /// The way back to one asker. Dropping it is silence.
 #[derive(Debug)]
 pub(crate) struct ReplyTo {
-    client: Client,
+    client: Arc<Client>,
     subject: Subject,
 }
 
@@ -38,7 +40,7 @@ pub(crate) struct Stored {
 }
 
 impl Asked {
-    pub(super) fn new(client: &Client, message: async_nats::Message) -> Asked {
+    pub(super) fn new(client: &Arc<Client>, message: async_nats::Message) -> Asked {
         let reply = message.reply.map(|subject| ReplyTo {
             client: client.clone(),
             subject,
@@ -140,8 +142,18 @@ pub(super) fn headers_from(map: Option<&HeaderMap>) -> Headers {
     headers
 }
 
+/// The headers of almost every reply: made once.
+static STRUCTURED: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut map = HeaderMap::new();
+    map.insert(CONTENT_TYPE, STRUCTURED_CONTENT_TYPE);
+    map
+});
+
 /// The client's own conversions panic at a bad name.
 pub(super) fn headers_to(headers: &Headers) -> Result<HeaderMap, NatsError> {
+    if headers.iter().eq([(CONTENT_TYPE, STRUCTURED_CONTENT_TYPE)]) {
+        return Ok(STRUCTURED.clone());
+    }
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
         let refused = |reason: &dyn std::fmt::Display| NatsError::Header {
