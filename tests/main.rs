@@ -19,3 +19,4 @@ mod nats;
 mod reload;
 mod sandbox;
 mod support;
+mod watch;

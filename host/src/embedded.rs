@@ -56,6 +56,7 @@ mod error;
 mod log;
 mod queries;
 mod streams;
+mod tail;
 
 #[cfg(test)]
 mod consumer_tests;
@@ -69,6 +70,7 @@ pub use delivery::{BusConsumer, BusDelivery};
 pub use error::BusError;
 pub use log::{Retention, Stored, StoredMessage, StreamLimits};
 pub use queries::{Asked, Reply, Subscription};
+pub use tail::BusTail;
 
 /// A bus. Cloning gives another handle to the same one; it ends with its last handle.
 #[derive(Debug, Clone)]

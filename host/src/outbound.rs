@@ -1,4 +1,8 @@
-//! Where messages go out: publish an event, ask a query, store a dead letter. Must not know plugins.
+//! Where messages go out: publish an event, ask a query, store a dead letter, watch for events that
+//! others publish. Must not know plugins.
+
+mod tail;
+pub mod watch;
 
 use std::time::Duration;
 

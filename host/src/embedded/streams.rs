@@ -23,7 +23,7 @@ pub(super) struct Stream {
     subjects: Vec<SubjectPattern>,
     pub(super) state: Mutex<StreamState>,
     /// Told at each message stored.
-    stored: Notify,
+    pub(super) stored: Notify,
 }
 
 #[derive(Debug)]
@@ -251,7 +251,7 @@ impl Bus {
         streams.iter().find(takes).cloned()
     }
 
-    fn named(&self, name: &str) -> Result<Arc<Stream>, BusError> {
+    pub(super) fn named(&self, name: &str) -> Result<Arc<Stream>, BusError> {
         let streams = lock(&self.inner.streams);
         let found = streams.iter().find(|stream| stream.name == name).cloned();
         found.ok_or_else(|| BusError::UnknownStream {

@@ -33,10 +33,12 @@ pub(crate) struct Delivery {
 
 /// What an acknowledgement's subject says of its message.
 #[derive(Debug, PartialEq, Eq)]
-struct Facts<'a> {
+pub(super) struct Facts<'a> {
     stream: &'a str,
     attempt: u32,
-    sequence: u64,
+    pub(super) sequence: u64,
+    /// Counts what this consumer delivered.
+    pub(super) consumer_sequence: u64,
     nanos: i64,
 }
 
@@ -109,7 +111,7 @@ impl Delivery {
 
 /// `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or with
 /// domain and account before the stream, and with tokens to come after `pending`.
-fn facts(reply: &str) -> Option<Facts<'_>> {
+pub(super) fn facts(reply: &str) -> Option<Facts<'_>> {
     let tokens: Vec<&str> = reply.split('.').collect();
     if tokens.first() != Some(&"$JS") || tokens.get(1) != Some(&"ACK") {
         return None;
@@ -123,6 +125,7 @@ fn facts(reply: &str) -> Option<Facts<'_>> {
         stream: tokens[from],
         attempt: tokens[from + 2].parse().ok()?,
         sequence: tokens[from + 3].parse().ok()?,
+        consumer_sequence: tokens[from + 4].parse().ok()?,
         nanos: tokens[from + 5].parse().ok()?,
     })
 }
@@ -137,6 +140,7 @@ mod tests {
             stream: "S",
             attempt: 3,
             sequence: 7,
+            consumer_sequence: 5,
             nanos: 1_700_000_000_000_000_000,
         };
         let check = |reply: &str, expected: Option<&Facts<'_>>| {

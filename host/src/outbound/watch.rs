@@ -1,0 +1,369 @@
+//! Reading along in the event stream for listeners, exchanges and clients: one ordered consumer a
+//! process, opened with the first interest and closed some time after the last. Must not know who
+//! is interested, or what for.
+//!
+//! A plain subscription to the subjects would not do: it sees events that were refused or
+//! deduplicated and so never happened, and misses some in a reconnect.
+
+mod interests;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::tail::Tail;
+use super::{Outbound, SendError};
+use crate::envelope::{CloudEvent, Headers, Message};
+use crate::shutdown::Shutdown;
+use interests::Interests;
+
+/// How many interests one process may have at once.
+pub const INTERESTS_MAX: usize = 65_536;
+
+/// How long the consumer stays after the last interest is gone: exchanges come one after the other.
+const CLOSE_AFTER: Duration = Duration::from_secs(30);
+
+/// At the end of the process: how often it is looked whether those still waiting have gone.
+const LOOK_AT_THE_END: Duration = Duration::from_millis(50);
+
+/// Events that wait in a [`Tap`] to be read.
+const TAP_CAPACITY: usize = 256;
+
+/// Which events somebody wants. One of the two has to be named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// The `type` of an event; none: any.
+    pub types: Vec<String>,
+    /// Its transaction id; `None`: any, or without.
+    pub transaction_id: Option<String>,
+}
+
+/// An event that the stream stored.
+#[derive(Debug)]
+pub struct Seen {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// The event itself.
+    pub event: CloudEvent,
+    /// What travelled beside it.
+    pub headers: Headers,
+}
+
+/// An interest, until it is removed or, if it is for once, has matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(u64);
+
+/// An event for an interest.
+#[derive(Debug, Clone)]
+pub struct Match {
+    /// Whose it is.
+    pub key: Key,
+    /// What it is.
+    pub seen: Arc<Seen>,
+}
+
+/// The one reader of the event stream. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    outbound: Outbound,
+    stream: String,
+    transaction_attribute: String,
+    tasks: Shutdown,
+    state: Mutex<State>,
+    missed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    interests: Interests,
+    /// When the last interest went.
+    empty_since: Option<Instant>,
+    /// The reader, if there is one.
+    reader: Option<watch::Receiver<Opening>>,
+}
+
+/// How far a reader has come.
+#[derive(Debug, Clone)]
+enum Opening {
+    Begun,
+    Open,
+    Failed(SendError),
+}
+
+/// Ends a reader, however it ends.
+struct Reader {
+    inner: Arc<Inner>,
+    opening: watch::Sender<Opening>,
+}
+
+/// One interest of one's own, removed when dropped.
+#[derive(Debug)]
+pub struct Tap {
+    watch: Watch,
+    key: Key,
+    matches: mpsc::Receiver<Match>,
+}
+
+/// Removes an interest whose consumer never opened, or whose owner did not wait for it.
+struct Unopened<'a> {
+    watch: &'a Watch,
+    key: Option<Key>,
+}
+
+impl Watch {
+    /// A watch of one stream that reads nothing yet. `transaction_attribute` is the extension that
+    /// holds an event's transaction id.
+    pub fn new(
+        outbound: Outbound,
+        stream: String,
+        transaction_attribute: String,
+        tasks: &Shutdown,
+    ) -> Watch {
+        Watch {
+            inner: Arc::new(Inner {
+                outbound,
+                stream,
+                transaction_attribute,
+                tasks: tasks.clone(),
+                state: Mutex::default(),
+                missed: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Resolves once what is stored from now on will be matched: each event whose type and whose
+    /// transaction id fit, whatever subject it was published to, in the stream's order. Opens the
+    /// consumer if it is not open.
+    ///
+    /// If it was open, an event stored just before may come too: who has to know compares
+    /// [`Seen::sequence`] with what its own publish was told. A receiver without room misses the
+    /// event ([`Watch::missed`]); one that was dropped loses its interest. With `once` the interest
+    /// is gone before its only match is handed over.
+    ///
+    /// # Errors
+    /// There is no stream, no server, or no room for another interest ([`INTERESTS_MAX`]).
+    pub async fn add(
+        &self,
+        interest: Interest,
+        once: bool,
+        to: mpsc::Sender<Match>,
+    ) -> Result<Key, SendError> {
+        let (key, mut opening) = self.enter(interest, once, to)?;
+        let mut unopened = Unopened {
+            watch: self,
+            key: Some(key),
+        };
+        let opened = opening.wait_for(|opening| !matches!(opening, Opening::Begun));
+        match opened.await.as_deref() {
+            Ok(Opening::Failed(error)) => Err(error.clone()),
+            Ok(_) => {
+                unopened.key = None;
+                Ok(key)
+            }
+            Err(_) => Err(SendError::Other("the process is about to end".to_owned())),
+        }
+    }
+
+    /// Removes an interest. False: it was not there, as one for `once` that has matched is not.
+    pub fn remove(&self, key: Key) -> bool {
+        let mut state = self.inner.state();
+        let was_there = state.interests.remove(key);
+        state.note_if_empty();
+        was_there
+    }
+
+    /// One interest of one's own, removed when dropped.
+    ///
+    /// # Errors
+    /// Those of [`Watch::add`].
+    pub async fn tap(&self, interest: Interest) -> Result<Tap, SendError> {
+        let (to, matches) = mpsc::channel(TAP_CAPACITY);
+        let key = self.add(interest, false, to).await?;
+        Ok(Tap {
+            watch: self.clone(),
+            key,
+            matches,
+        })
+    }
+
+    /// Matches that were dropped because their receiver was full.
+    pub fn missed(&self) -> u64 {
+        self.inner.missed.load(Ordering::Relaxed)
+    }
+
+    fn enter(
+        &self,
+        interest: Interest,
+        once: bool,
+        to: mpsc::Sender<Match>,
+    ) -> Result<(Key, watch::Receiver<Opening>), SendError> {
+        let inner = &self.inner;
+        let mut state = inner.state();
+        if state.interests.len() >= INTERESTS_MAX {
+            return Err(SendError::Other(format!(
+                "{INTERESTS_MAX} listeners and exchanges wait for events already"
+            )));
+        }
+        let key = state.interests.add(interest, once, to);
+        state.empty_since = None;
+        if let Some(opening) = &state.reader {
+            return Ok((key, opening.clone()));
+        }
+        let (sender, opening) = watch::channel(Opening::Begun);
+        state.reader = Some(opening.clone());
+        drop(state);
+        let reader = Reader {
+            inner: inner.clone(),
+            opening: sender,
+        };
+        inner.tasks.spawn(reader.run());
+        Ok((key, opening))
+    }
+}
+
+impl Tap {
+    /// The next event; `None` if the process ends before. Cancel safe.
+    pub async fn next(&mut self) -> Option<Arc<Seen>> {
+        Some(self.matches.recv().await?.seen)
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.watch.remove(self.key);
+    }
+}
+
+impl Drop for Unopened<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.watch.remove(key);
+        }
+    }
+}
+
+impl Reader {
+    async fn run(self) {
+        let mut tail = match self.inner.outbound.tail(&self.inner.stream).await {
+            Ok(tail) => tail,
+            Err(error) => {
+                // Who comes from now on tries anew; who waits hears of it.
+                self.inner.state().reader = None;
+                self.opening.send_replace(Opening::Failed(error));
+                return;
+            }
+        };
+        debug!(stream = self.inner.stream, "reading along");
+        self.opening.send_replace(Opening::Open);
+        self.read(&mut tail).await;
+        debug!(stream = self.inner.stream, "nobody is interested any more");
+        tail.close().await;
+    }
+
+    /// Reads until nobody was interested for a while. When the process is to end, it reads for as
+    /// long as somebody still waits: calls under way are finished.
+    async fn read(&self, tail: &mut Tail) {
+        let mut look_at = Instant::now() + CLOSE_AFTER;
+        let mut ending = false;
+        loop {
+            tokio::select! {
+                (sequence, message) = tail.next() => self.inner.hand_out(sequence, message),
+                () = self.inner.tasks.begun(), if !ending => {
+                    ending = true;
+                    look_at = Instant::now();
+                }
+                () = tokio::time::sleep_until(look_at) => {
+                    match self.inner.state().close_if_idle(ending) {
+                        Some(next) => look_at = next,
+                        None => return,
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.inner.state();
+        let ours = self.opening.subscribe();
+        if let Some(reader) = &state.reader
+            && reader.same_channel(&ours)
+        {
+            // Cut short: nobody hears of anything any more.
+            state.reader = None;
+            state.interests.clear();
+        }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics half-way through a change of it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand_out(&self, sequence: u64, message: Message) {
+        if self.state().interests.is_empty() {
+            return;
+        }
+        // Others publish to the stream what they like.
+        let Ok(event) = CloudEvent::decode(&message) else {
+            return;
+        };
+        let seen = Arc::new(Seen {
+            sequence,
+            event,
+            headers: message.headers,
+        });
+        let transaction_id = seen.event.transaction_id(&self.transaction_attribute);
+        let mut state = self.state();
+        let missed = state.interests.hand_out(&seen, transaction_id);
+        state.note_if_empty();
+        drop(state);
+        if missed > 0 {
+            let missed = missed + self.missed.fetch_add(missed, Ordering::Relaxed);
+            if missed.is_power_of_two() {
+                warn!(missed, "events came faster than listeners took them");
+            }
+        }
+    }
+}
+
+impl State {
+    /// Forgets the reader if it may close now; otherwise says when to look again.
+    fn close_if_idle(&mut self, ending: bool) -> Option<Instant> {
+        let now = Instant::now();
+        let next = if ending {
+            self.interests.forget_closed();
+            match self.interests.is_empty() {
+                true => now,
+                false => now + LOOK_AT_THE_END,
+            }
+        } else {
+            self.empty_since.unwrap_or(now) + CLOSE_AFTER
+        };
+        if next <= now {
+            self.reader = None;
+            return None;
+        }
+        Some(next)
+    }
+
+    fn note_if_empty(&mut self) {
+        if self.interests.is_empty() {
+            self.empty_since.get_or_insert_with(Instant::now);
+        }
+    }
+}

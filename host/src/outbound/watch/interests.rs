@@ -1,0 +1,219 @@
+//! Who wants which events: by transaction id and by type, so that an event is not compared with
+//! everybody. Pure; must not know streams or tasks.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::{Interest, Key, Match, Seen};
+
+/// All interests of one process.
+#[derive(Debug, Default)]
+pub(super) struct Interests {
+    last: u64,
+    entries: HashMap<Key, Entry>,
+    /// Those that name a transaction id.
+    by_transaction: HashMap<String, BTreeSet<Key>>,
+    /// The others, under each of their types.
+    by_type: HashMap<String, BTreeSet<Key>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    interest: Interest,
+    once: bool,
+    to: mpsc::Sender<Match>,
+}
+
+impl Interests {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn add(&mut self, interest: Interest, once: bool, to: mpsc::Sender<Match>) -> Key {
+        self.last += 1;
+        let key = Key(self.last);
+        match &interest.transaction_id {
+            Some(id) => insert(&mut self.by_transaction, id, key),
+            None => {
+                let types = interest.types.iter();
+                types.for_each(|ty| insert(&mut self.by_type, ty, key));
+            }
+        }
+        self.entries.insert(key, Entry { interest, once, to });
+        key
+    }
+
+    /// Whether it was there.
+    pub(super) fn remove(&mut self, key: Key) -> bool {
+        let Some(Entry { interest, .. }) = self.entries.remove(&key) else {
+            return false;
+        };
+        match &interest.transaction_id {
+            Some(id) => take(&mut self.by_transaction, id, key),
+            None => {
+                let types = interest.types.iter();
+                types.for_each(|ty| take(&mut self.by_type, ty, key));
+            }
+        }
+        true
+    }
+
+    /// Forgets those whose receivers are gone.
+    pub(super) fn forget_closed(&mut self) {
+        let closed = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.to.is_closed());
+        let closed: Vec<Key> = closed.map(|(key, _)| *key).collect();
+        for key in closed {
+            self.remove(key);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Interests {
+            last: self.last,
+            ..Interests::default()
+        };
+    }
+
+    /// Hands an event to all who want it, in the order in which they came. A `once` interest is
+    /// gone before it is handed over, as is one that nobody listens for any more. Answers how many
+    /// receivers had no room.
+    pub(super) fn hand_out(&mut self, seen: &Arc<Seen>, transaction_id: Option<&str>) -> u64 {
+        let mut missed = 0;
+        for key in self.wanting(&seen.event.ty, transaction_id) {
+            let Some(Entry { once, to, .. }) = self.entries.get(&key) else {
+                continue;
+            };
+            let (once, to) = (*once, to.clone());
+            if once {
+                self.remove(key);
+            }
+            let seen = seen.clone();
+            match to.try_send(Match { key, seen }) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => missed += 1,
+                Err(TrySendError::Closed(_)) => drop(self.remove(key)),
+            }
+        }
+        missed
+    }
+
+    fn wanting(&self, ty: &str, transaction_id: Option<&str>) -> Vec<Key> {
+        let of_type = self.by_type.get(ty).into_iter().flatten();
+        let of_transaction = transaction_id.and_then(|id| self.by_transaction.get(id));
+        let of_transaction = of_transaction.into_iter().flatten().filter(|key| {
+            let types = self.entries.get(key).map(|entry| &entry.interest.types);
+            types.is_some_and(|types| types.is_empty() || types.iter().any(|wanted| wanted == ty))
+        });
+        // Each is in one of the two only.
+        let mut keys: Vec<Key> = of_type.chain(of_transaction).copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+fn insert(index: &mut HashMap<String, BTreeSet<Key>>, word: &str, key: Key) {
+    match index.get_mut(word) {
+        Some(keys) => drop(keys.insert(key)),
+        None => drop(index.insert(word.to_owned(), BTreeSet::from([key]))),
+    }
+}
+
+fn take(index: &mut HashMap<String, BTreeSet<Key>>, word: &str, key: Key) {
+    if let Some(keys) = index.get_mut(word) {
+        keys.remove(&key);
+        if keys.is_empty() {
+            index.remove(word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::mpsc;
+
+    use super::{Interest, Interests, Match, Seen};
+    use crate::envelope::{CloudEvent, Headers};
+
+    fn interest(types: &[&str], transaction_id: Option<&str>) -> Interest {
+        Interest {
+            types: types.iter().map(|ty| (*ty).to_owned()).collect(),
+            transaction_id: transaction_id.map(str::to_owned),
+        }
+    }
+
+    fn seen(ty: &str) -> Arc<Seen> {
+        Arc::new(Seen {
+            sequence: 1,
+            event: CloudEvent {
+                ty: ty.to_owned(),
+                ..CloudEvent::default()
+            },
+            headers: Headers::new(),
+        })
+    }
+
+    fn drain(matches: &mut mpsc::Receiver<Match>) -> Vec<u64> {
+        std::iter::from_fn(|| matches.try_recv().ok())
+            .map(|found| found.key.0)
+            .collect()
+    }
+
+    #[test]
+    fn type_and_transaction_id_both_have_to_fit() {
+        let (to, mut matches) = mpsc::channel(8);
+        let mut interests = Interests::default();
+        interests.add(interest(&["a", "b", "a"], None), false, to.clone());
+        interests.add(interest(&[], Some("t")), false, to.clone());
+        interests.add(interest(&["b", "c"], Some("t")), false, to);
+        let mut check = |ty: &str, id: Option<&str>, expected: &[u64]| {
+            assert_eq!(interests.hand_out(&seen(ty), id), 0);
+            assert_eq!(drain(&mut matches), expected, "{ty} {id:?}");
+        };
+        check("a", None, &[1]);
+        check("a", Some("t"), &[1, 2]);
+        check("b", Some("t"), &[1, 2, 3]);
+        check("c", Some("t"), &[2, 3]);
+        check("c", Some("u"), &[]);
+        check("d", None, &[]);
+    }
+
+    #[test]
+    fn once_is_once_and_nothing_is_left_behind() {
+        let (to, mut matches) = mpsc::channel(8);
+        let mut interests = Interests::default();
+        let once = interests.add(interest(&["a"], None), true, to.clone());
+        let kept = interests.add(interest(&["a"], Some("t")), false, to);
+        for _ in 0..2 {
+            interests.hand_out(&seen("a"), Some("t"));
+        }
+        assert_eq!(drain(&mut matches), [1, 2, 2]);
+        assert!(!interests.remove(once) && interests.remove(kept) && !interests.remove(kept));
+        assert!(interests.is_empty());
+        assert!(interests.by_type.is_empty() && interests.by_transaction.is_empty());
+    }
+
+    #[test]
+    fn who_has_no_room_misses_and_who_is_gone_is_forgotten() {
+        let (to, mut matches) = mpsc::channel(1);
+        let mut interests = Interests::default();
+        interests.add(interest(&["a"], None), false, to);
+        assert_eq!(interests.hand_out(&seen("a"), None), 0);
+        assert_eq!(interests.hand_out(&seen("a"), None), 1);
+        assert_eq!(drain(&mut matches), [1]);
+        drop(matches);
+        assert_eq!(interests.hand_out(&seen("a"), None), 0);
+        assert_eq!(interests.len(), 0);
+    }
+}
