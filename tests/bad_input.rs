@@ -152,7 +152,7 @@ async fn a_guest_that_asks_itself_comes_to_the_hop_limit() {
     };
     let host = TestHost::with(setup).await;
     let nested = note(&host, "AskSelf", "{}").await;
-    let refused = "this query is 3 hops away from its cause, the hop limit";
+    let refused = "this call is 3 hops away from its cause, the hop limit";
     assert!(nested.contains(refused), "{nested}");
     // Two questions for each: a tree that no host could serve. What is too deep is refused.
     let asked = host.ask("cyverse.hostile.AskSelfMany", r#"{"count":2}"#);

@@ -9,6 +9,7 @@ mod bad_input;
 mod behaviour;
 mod consumers;
 mod directory;
+mod dynamic;
 mod embedded;
 mod gateway;
 mod gateway_limits;

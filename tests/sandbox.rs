@@ -8,24 +8,31 @@ mod log;
 mod register;
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use conche::config::CacheConfig;
+use conche::config::{CacheConfig, Config};
 use conche::embedded::Bus;
 use conche::envelope::{CloudEvent, Payload};
 use conche::metrics::Metrics;
 use conche::outbound::Outbound;
+use conche::outbound::watch::Watch;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{PluginName, Policy};
 use conche::sandbox::{Call, Failure, QueryOutcome, Sandbox, SandboxSettings, Tenant};
+use conche::shutdown::Shutdown;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::support::{event, guest};
+use crate::support::{event, guest, resolve};
 
 /// One engine for all tests that need no other.
 static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| sandbox(Some(cache_in(cache_dir()))));
+
+/// What all tenants share.
+static CONFIG: LazyLock<Arc<Config>> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    Arc::new(resolve(dir.path(), None, "[calls]\nhop_limit = 4\n"))
+});
 
 /// Shared by all tests and kept between runs: compiling takes the longest of all.
 fn cache_dir() -> PathBuf {
@@ -68,15 +75,22 @@ async fn load_in(
     let compiled = sandbox
         .compile(&std::fs::read(guest(name)).unwrap())
         .unwrap();
+    let outbound = Outbound::Embedded(Bus::default());
     let tenant = Tenant {
         name: PluginName::of_file(&guest(name)).unwrap(),
         digest: compiled.digest,
         policy,
         source: "/test".into(),
-        transaction_attribute: "transactionid".into(),
-        outbound: Outbound::Embedded(Bus::default()),
-        hop_limit: 4,
-        request_timeout: Duration::from_secs(5),
+        config: CONFIG.clone(),
+        watch: Watch::new(
+            outbound.clone(),
+            CONFIG.events.stream.clone(),
+            CONFIG.compat.transaction_attribute.clone(),
+            &Shutdown::default(),
+        ),
+        outbound,
+        listeners: Arc::default(),
+        listener_handlers: OnceLock::new(),
     };
     Plugin::load(compiled, tenant, &Metrics::new()).await
 }
@@ -101,6 +115,8 @@ async fn ask_again(
         transaction_id: None,
         attempt,
         hops: 0,
+        stored_at: None,
+        listener: None,
         deadline: Instant::now() + plugin.policy().limits.deadline,
     };
     plugin.query(&call).await

@@ -28,9 +28,26 @@ listen = "off"
 [plugins.default.grants]
 emit = ["org.cyverse.events.>"]
 request = ["cyverse.>"]
+exchange = ["org.cyverse.events.>"]
+listen = ["org.cyverse.events.>"]
 any-query = true
 any-event = true
 "#;
+
+/// The same test on both.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod on_nats {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name($crate::support::On::Nats).await; })+
+        }
+        mod on_the_bus {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name($crate::support::On::Bus).await; })+
+        }
+    };
+}
+pub(crate) use on_both;
 
 /// What a test's host runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,24 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, On, Wire, event, resolve};
+use crate::support::{DEADLINE, On, Wire, event, on_both, resolve};
 
 const EVENTS: &str = "conche-events";
 const A: &str = "org.cyverse.events.A";
 const B: &str = "org.cyverse.events.B";
-
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod on_nats {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() { super::$name(super::On::Nats).await; })+
-        }
-        mod on_the_bus {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() { super::$name(super::On::Bus).await; })+
-        }
-    };
-}
 
 on_both! {
     types_and_transaction_ids_choose,
@@ -184,7 +171,10 @@ async fn the_envelope_counts_not_the_subject(on: On) {
 async fn once_is_once(on: On) {
     let watched = Watched::on(on).await;
     let (to, mut matches) = mpsc::channel(8);
-    let key = watched.watch.add(interest(&[A], None), true, to).await;
+    let key = watched
+        .watch
+        .add(interest(&[A], None), 0, true, 0, to)
+        .await;
     let key = key.unwrap();
     let mut after = watched.tap(&[A], None).await;
     watched.publish(A, None, 1).await;
@@ -199,7 +189,10 @@ async fn once_is_once(on: On) {
 async fn what_was_removed_hears_nothing(on: On) {
     let watched = Watched::on(on).await;
     let (to, mut matches) = mpsc::channel(8);
-    let key = watched.watch.add(interest(&[A], None), false, to).await;
+    let key = watched
+        .watch
+        .add(interest(&[A], None), 0, false, 0, to)
+        .await;
     let mut after = watched.tap(&[A], None).await;
     watched.publish(A, None, 1).await;
     numbers(&mut after, 1).await;

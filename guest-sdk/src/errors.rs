@@ -113,8 +113,8 @@ pub struct Retry {
 /// Why a message was not sent, or a request got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SendError {
-    /// The policy does not grant it; the text is the line to add.
-    #[error("not granted: {0}")]
+    /// The policy does not grant it; the text says so, and the line to add.
+    #[error("{0}")]
     Refused(String),
     /// A budget of this call (count, bytes, hops) is spent.
     #[error("over budget: {0}")]

@@ -40,7 +40,7 @@
 //! [`exchange`] an event for the event that answers it, add [`listeners`], read its [`config`], ask
 //! about the [`call`] in progress, [`log`] with [`info!`] and its like. `?` passes a [`SendError`]
 //! on, as a fault or as a retry. What the policy does not grant answers [`SendError::Refused`] with
-//! the line to add. `exchange` and `listeners` come with a later version of the host.
+//! the line to add.
 //!
 //! Handlers are plain functions: `cargo test` runs those that ask nothing of the host natively.
 

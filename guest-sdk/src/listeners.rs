@@ -1,9 +1,11 @@
 //! Listeners that a handler adds while it runs. Changes are effects: done if the handler succeeds,
-//! before its emits are released. Needs `listen` in the policy's `[grants]`. Not yet: this version of
-//! the host answers [`SendError::Refused`] whatever the policy says.
+//! before its emits are released. Needs `listen` in the policy's `[grants]`; a listener for any type of
+//! a transaction hears what is granted there, and nothing else.
 //!
 //! A match calls the named handler on any instance of the plugin: hence a name and a state, no
-//! closure. It comes at most once and to this host only; an error it returns is logged.
+//! closure. It comes at most once and to this host only; an error it returns is logged. Listeners
+//! end with the host, with their time, and with the version of the plugin, unless its policy says
+//! `on-swap = "carry"` in `[listeners]`.
 
 use std::time::Duration;
 
@@ -77,7 +79,8 @@ impl Listener {
 /// Adds a listener; answers the id to remove it by.
 ///
 /// # Errors
-/// Not granted, over budget, or invalid (an unknown handler, neither types nor transaction id).
+/// Not granted, over budget (`listeners` in `[limits]`), or invalid (a handler that is not registered
+/// as a `listener`, neither types nor transaction id).
 pub fn add(listener: Listener) -> Result<String, SendError> {
     let Listener {
         handler,
@@ -98,10 +101,10 @@ pub fn add(listener: Listener) -> Result<String, SendError> {
     })
 }
 
-/// Removes a listener of this plugin.
+/// Removes a listener of this plugin. One that is gone already, or another plugin's, is left alone.
 ///
 /// # Errors
-/// When there is none with this id.
+/// Over budget: too many changes in one call.
 pub fn remove(id: &str) -> Result<(), SendError> {
     host::remove(id)
 }

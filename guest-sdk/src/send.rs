@@ -47,9 +47,18 @@ pub fn request_all(
 }
 
 /// Publishes an event *now* (no later failure undoes it; a retry repeats its id), then waits for
-/// the first event of one of these types with the same transaction id. Needs `exchange` in the
-/// policy's `[grants]`. Not yet: this version of the host answers [`SendError::Refused`] whatever the
-/// policy says.
+/// the first event of one of these types with the same transaction id. Without one, in the draft
+/// or in the call, it begins a transaction. Needs `exchange` in the policy's `[grants]`, for the type
+/// that is sent and for those that are waited for. Counts as a request, and waits as long as one.
+///
+/// ```no_run
+/// use conche_guest::{CloudEvent, Draft, SendError, exchange};
+/// # fn pay(order: &str) -> Result<CloudEvent, SendError> {
+/// let asked = Draft::new("org.cyverse.events.PaymentRequested").json(&order)?;
+/// let answers = ["org.cyverse.events.Paid", "org.cyverse.events.PaymentFailed"];
+/// exchange(asked, &answers, None)
+/// # }
+/// ```
 ///
 /// # Errors
 /// Everything that [`SendError`] lists; [`SendError::TimedOut`] when no such event came.

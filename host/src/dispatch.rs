@@ -3,6 +3,7 @@
 
 mod answer;
 mod effects;
+mod listening;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,12 @@ use tracing::warn;
 use crate::admission::{Admit, Lanes, Permit};
 use crate::config::Config;
 use crate::envelope::{CloudEvent, Fault, new_id, now};
+use crate::listeners::Listeners;
 use crate::metrics::{Metrics, QueryEnd, ShedBy};
 use crate::outbound::Outbound;
 use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
-use crate::sandbox::{Call, EventOutcome, Failure, QueryOutcome, Verdict};
+use crate::sandbox::{Call, Effects, EventOutcome, Failure, QueryOutcome, Verdict};
 use crate::settle::Unhandled;
 
 /// Calls that may wait for one of the host's slots.
@@ -36,6 +38,7 @@ pub struct Dispatcher {
     registry: ArcSwap<Registry>,
     lanes: Lanes,
     outbound: Outbound,
+    listeners: Arc<Listeners>,
     config: Arc<Config>,
     metrics: Arc<Metrics>,
 }
@@ -45,6 +48,7 @@ impl Dispatcher {
     pub fn new(
         config: Arc<Config>,
         outbound: Outbound,
+        listeners: Arc<Listeners>,
         lanes: Lanes,
         metrics: Arc<Metrics>,
     ) -> Dispatcher {
@@ -52,6 +56,7 @@ impl Dispatcher {
             registry: ArcSwap::default(),
             lanes,
             outbound,
+            listeners,
             config,
             metrics,
         }
@@ -70,6 +75,11 @@ impl Dispatcher {
     /// Where effects and dead letters go.
     pub fn outbound(&self) -> &Outbound {
         &self.outbound
+    }
+
+    /// Who waits for which event.
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     /// The largest message, in bytes, headers included.
@@ -147,7 +157,9 @@ impl Dispatcher {
             transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
             attempt: 1,
             hops: travel.hops,
+            stored_at: None,
             deadline,
+            listener: None,
         };
         let began = Instant::now();
         let outcome = plugin.query(&call).await;
@@ -183,19 +195,14 @@ impl Dispatcher {
         event: &CloudEvent,
         cause: Cause<'_>,
     ) -> Result<EventOutcome, Unhandled> {
-        let (travel, attempt) = match cause {
-            Cause::Query { travel } => (travel, 1),
-            Cause::Event {
-                travel, attempt, ..
-            } => (travel, attempt),
-        };
+        let (travel, attempt) = (cause.travel(), cause.attempt());
         if travel.hops > self.config.calls.hop_limit {
             let text = "the hop limit is reached: do handlers emit in a circle?";
             return Ok(reject(508, text));
         }
-        // Nobody waits for an event as an asker does: it needs no deeper lane.
-        let own = wait_for(plugin.lanes()).await;
-        let host = wait_for(&self.lanes).await;
+        // In the lane of its hop: a handler may wait for the event that answers its own.
+        let own = wait_for(plugin.lanes(), travel.hops).await;
+        let host = wait_for(&self.lanes, travel.hops).await;
         let _permits = (own, host);
         let call = Call {
             handler,
@@ -203,7 +210,9 @@ impl Dispatcher {
             transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
             attempt,
             hops: travel.hops,
+            stored_at: cause.stored_at(),
             deadline: Instant::now() + plugin.policy().limits.deadline,
+            listener: None,
         };
         let began = Instant::now();
         let outcome = plugin.event(&call).await;
@@ -218,7 +227,7 @@ impl Dispatcher {
                 });
             }
         };
-        self.release(plugin, &outcome.emitted, cause)
+        self.release(plugin, &outcome.effects, cause)
             .await
             .map_err(Unhandled::EffectsNotStored)?;
         Ok(outcome)
@@ -253,7 +262,7 @@ impl Dispatcher {
     ) -> QueryAnswer {
         let plugin = &route.plugin;
         let cause = Cause::Query { travel };
-        if let Err(error) = self.release(plugin, &outcome.emitted, cause).await {
+        if let Err(error) = self.release(plugin, &outcome.effects, cause).await {
             warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, %error, "effects of a query were not stored");
             return self.fault(
                 event,
@@ -344,7 +353,7 @@ fn reject(code: u16, message: &str) -> EventOutcome {
     };
     EventOutcome {
         verdict: Verdict::Reject(fault),
-        emitted: Vec::new(),
+        effects: Effects::default(),
     }
 }
 
@@ -357,9 +366,9 @@ async fn enter(lanes: &Lanes, hops: u32, deadline: Instant) -> Option<Permit> {
 }
 
 /// Waits for a slot for as long as it takes.
-async fn wait_for(lanes: &Lanes) -> Permit {
+async fn wait_for(lanes: &Lanes, hops: u32) -> Permit {
     loop {
-        match lanes.admit(0) {
+        match lanes.admit(hops) {
             Admit::Now(permit) => return permit,
             Admit::Later(waiting) => return waiting.permit().await,
             Admit::Shed => tokio::time::sleep(SHED_WAIT).await,

@@ -31,7 +31,7 @@ pub use attribute::{Flaw, JsonType};
 pub use encode::EncodeError;
 pub use fault::{Fault, MAX_ERROR_HEADER_BYTES};
 pub use headers::Headers;
-pub use ids::{id_from_hash, new_id, new_transaction_id, now};
+pub use ids::{id_from_hash, new_id, new_listener_id, new_transaction_id, now, transaction_id_of};
 pub use media::is_json as is_json_media_type;
 pub use payload::DataFlaw;
 pub use structured::DecodeError;

@@ -9,17 +9,20 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use crate::admission::Lanes;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::embedded::{Bus, BusConfig, Retention, StreamLimits};
 use crate::gateway::{self, Gateway};
-use crate::intake::{Intake, Source};
+use crate::intake::{Intake, Source, dynamic};
+use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::nats::{ConnectError, Nats};
-use crate::outbound::Outbound;
+use crate::outbound::watch::Match;
+use crate::outbound::{self, Outbound};
 use crate::reload::{Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
@@ -78,16 +81,9 @@ impl Host {
         if let Source::Nats(nats) = &source {
             probes.follow(nats, &metrics, &shutdown);
         }
-        let outbound = match &source {
-            Source::Nats(nats) => Outbound::Nats(nats.clone()),
-            Source::Embedded(bus) => Outbound::Embedded(bus.clone()),
-        };
-        // What is wrong with the streams is said now, not only when the first plugin needs them.
-        if let Err(flaw) = outbound.ensure_streams(&config.events).await {
-            warn!(%flaw, "events cannot travel: plugins that listen to them are refused until they can");
-        }
-        let dispatcher = Dispatcher::new(config.clone(), outbound.clone(), lanes, metrics);
-        let dispatcher = Arc::new(dispatcher);
+        let outbound = outbound_of(&source);
+        check_streams(&outbound, &config).await;
+        let (dispatcher, matches) = dispatcher(&config, &outbound, lanes, metrics, &shutdown);
         let mut reload = Reload::new(
             config.clone(),
             sandbox,
@@ -110,6 +106,11 @@ impl Host {
         }
         let report = reload.report();
         shutdown.spawn(intake.follow());
+        let heard = dynamic::Heard {
+            matches,
+            changes: reload.changes(),
+        };
+        shutdown.spawn(heard.serve(dispatcher.clone(), shutdown.clone()));
         shutdown.spawn(keep_looking(reload, watch, shutdown.clone()));
         let gateway = gateway.map(|(listener, address)| {
             let gateway = Gateway {
@@ -209,6 +210,40 @@ async fn source(config: &Config, io: &Handle, shutdown: &Shutdown) -> anyhow::Re
         io,
     );
     Ok(Source::Nats(connected.await?))
+}
+
+/// What is wrong with the streams is said now, not only when the first plugin needs them.
+async fn check_streams(outbound: &Outbound, config: &Config) {
+    if let Err(flaw) = outbound.ensure_streams(&config.events).await {
+        warn!(%flaw, "events cannot travel: plugins that listen to them are refused until they can");
+    }
+}
+
+fn outbound_of(source: &Source) -> Outbound {
+    match source {
+        Source::Nats(nats) => Outbound::Nats(nats.clone()),
+        Source::Embedded(bus) => Outbound::Embedded(bus.clone()),
+    }
+}
+
+/// Without plugins and listeners yet; what listeners will hear comes out of the receiver.
+fn dispatcher(
+    config: &Arc<Config>,
+    outbound: &Outbound,
+    lanes: Lanes,
+    metrics: Arc<Metrics>,
+    shutdown: &Shutdown,
+) -> (Arc<Dispatcher>, mpsc::Receiver<Match>) {
+    let events = outbound::watch::Watch::new(
+        outbound.clone(),
+        config.events.stream.clone(),
+        config.compat.transaction_attribute.clone(),
+        shutdown,
+    );
+    let (listeners, matches) = Listeners::new(events);
+    let (config, outbound) = (config.clone(), outbound.clone());
+    let dispatcher = Dispatcher::new(config, outbound, Arc::new(listeners), lanes, metrics);
+    (Arc::new(dispatcher), matches)
 }
 
 /// Waits until the server has all subscriptions: a query that is sent after it finds us.

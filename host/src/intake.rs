@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod durable;
+pub(crate) mod dynamic;
 mod events;
 mod queries;
 mod settling;

@@ -4,6 +4,11 @@
 //! is the wire alone (envelope, subjects), without wasmtime in its tree; `host`, the default, is
 //! everything.
 
+// What README shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 pub mod envelope;
 pub mod subject;
 
@@ -25,6 +30,8 @@ pub mod host;
 mod http;
 #[cfg(feature = "host")]
 pub mod intake;
+#[cfg(feature = "host")]
+pub mod listeners;
 #[cfg(feature = "host")]
 pub mod metrics;
 #[cfg(feature = "host")]

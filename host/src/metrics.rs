@@ -20,7 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::policy::PluginName;
 
-pub use plugin::{EventEnd, PluginMetrics, QueryEnd};
+pub use plugin::{EventEnd, ListenerEnd, PluginMetrics, QueryEnd};
 
 /// The type of what [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -60,6 +60,7 @@ pub enum ShedBy {
 struct Families {
     queries: Family<QueryLabels, Counter>,
     events: Family<EventLabels, Counter>,
+    listeners: Family<EventLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
     durations: Durations,
     effects: Family<EffectLabels, Counter>,
@@ -237,6 +238,11 @@ impl Metrics {
             "conche_events",
             "Deliveries of events, by plugin and how they ended",
             families.events.clone(),
+        );
+        registry.register(
+            "conche_listener_matches",
+            "Events that dynamic listeners waited for, by plugin and how they ended",
+            families.listeners.clone(),
         );
         registry.register(
             "conche_failures",

@@ -66,6 +66,9 @@ impl Plugin {
             .await
             .map_err(|_| RegisterError::TooSlow { limit })??
             .map_err(RegisterError::Refused)?;
+        let handlers = registrations.listeners.clone();
+        // It was just made, and nobody else has it.
+        let _ = tenant.listener_handlers.set(handlers);
         let ops = registrations.queries.iter().map(|(_, op)| op.as_str());
         Ok(Plugin {
             metrics: metrics.plugin(&tenant.name, ops),

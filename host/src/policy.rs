@@ -32,6 +32,7 @@ pub struct Policy {
     pub instances: Instances,
     pub retry: Retry,
     pub events: EventsPolicy,
+    pub listeners: ListenersPolicy,
     /// `[config]`, secrets put in. Never log the values.
     pub config: BTreeMap<String, String>,
     /// SHA-256, hexadecimal, of all the values: equal digests, equal policies.
@@ -90,6 +91,22 @@ pub enum Start {
     Sequence(u64),
 }
 
+/// `[listeners]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenersPolicy {
+    /// What becomes of those that an earlier version or policy of the plugin added.
+    pub on_swap: OnSwap,
+}
+
+/// What a swap of the plugin does to its dynamic listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSwap {
+    /// They are gone.
+    Drop,
+    /// Those whose handler is still registered go on.
+    Carry,
+}
+
 impl Policy {
     /// All granted, all else at its default; the host's slots bound the concurrency.
     pub fn allow_all() -> Policy {
@@ -105,6 +122,9 @@ impl Policy {
             limits,
             retry: Retry::default(),
             events: EventsPolicy { start: Start::New },
+            listeners: ListenersPolicy {
+                on_swap: OnSwap::Drop,
+            },
             config: BTreeMap::new(),
             digest: String::new(),
         };
@@ -144,6 +164,7 @@ impl fmt::Debug for Policy {
             .field("instances", &self.instances)
             .field("retry", &self.retry)
             .field("events", &self.events)
+            .field("listeners", &self.listeners)
             .field("config", &self.config.keys().collect::<Vec<_>>())
             .field("digest", &self.digest)
             .finish()

@@ -6,7 +6,7 @@ mod files;
 mod report;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -262,13 +262,14 @@ impl Reload {
             .map_err(|error| Refusal::Internal(format!("compiling failed: {error}")))??;
         let tenant = Tenant {
             source: self.config.source_of(&name),
-            name,
             digest: compiled.digest,
             policy,
-            transaction_attribute: self.config.compat.transaction_attribute.clone(),
+            config: self.config.clone(),
             outbound: self.outbound.clone(),
-            hop_limit: self.config.calls.hop_limit,
-            request_timeout: self.config.calls.request_timeout,
+            watch: self.dispatcher.listeners().watch().clone(),
+            listeners: self.dispatcher.listeners().count_of(&name),
+            listener_handlers: OnceLock::new(),
+            name,
         };
         let metrics = self.dispatcher.metrics();
         let plugin = Plugin::load(compiled, tenant, metrics).await?;

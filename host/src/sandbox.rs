@@ -10,10 +10,12 @@ mod component;
 mod convert;
 mod effects;
 mod engine;
+mod exchange;
 mod failure;
 mod guest_log;
 mod instance;
 mod limits;
+mod listening;
 mod output;
 mod registrations;
 mod requests;
@@ -21,7 +23,8 @@ mod shelves;
 mod state;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -29,9 +32,10 @@ use tracing::warn;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::config::CacheConfig;
+use crate::config::{CacheConfig, Config};
 use crate::envelope::{CloudEvent, Fault};
 use crate::outbound::Outbound;
+use crate::outbound::watch::Watch;
 use crate::policy::{PluginName, Policy};
 use cache::Cache;
 use clock::Ticker;
@@ -39,9 +43,10 @@ use shelves::Shelves;
 use state::State;
 
 pub use component::{COMPONENT_BYTES_MAX, Code, Compiled, LoadError};
-pub use effects::Emitted;
+pub use effects::{Effects, Emitted};
 pub use failure::Failure;
 pub(crate) use instance::Instance;
+pub use listening::{ListenerChange, NewListener};
 pub use registrations::Registrations;
 pub(crate) use shelves::Shelf;
 
@@ -82,14 +87,16 @@ pub struct Tenant {
     pub policy: Policy,
     /// `source` of what it sends.
     pub source: String,
-    /// Extension attribute of the transaction id.
-    pub transaction_attribute: String,
-    /// Where its emits and requests go.
+    /// Subjects, attributes and limits that all plugins share.
+    pub config: Arc<Config>,
+    /// Where its requests and exchanges go.
     pub outbound: Outbound,
-    /// Queries may ask queries this deep.
-    pub hop_limit: u32,
-    /// Of a request that names no time-out.
-    pub request_timeout: Duration,
+    /// Where its exchanges wait for their answers.
+    pub watch: Watch,
+    /// How many listeners the plugin has, all versions together.
+    pub listeners: Arc<AtomicUsize>,
+    /// Handlers that a listener may name: known once `register` has run.
+    pub listener_handlers: OnceLock<Vec<Arc<str>>>,
 }
 
 /// One call of one handler.
@@ -105,8 +112,21 @@ pub struct Call<'a> {
     pub attempt: u32,
     /// Queries between the first cause and this one.
     pub hops: u32,
+    /// Where the event is stored, if it is: stream and sequence.
+    pub stored_at: Option<(&'a str, u64)>,
     /// When the call ends, waiting included.
     pub deadline: tokio::time::Instant,
+    /// The listener that matched, if it was one.
+    pub listener: Option<Heard<'a>>,
+}
+
+/// A dynamic listener, as its handler sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard<'a> {
+    /// The id that `listeners.add` answered.
+    pub id: &'a str,
+    /// The state given there.
+    pub state: &'a str,
 }
 
 /// What a query handler did.
@@ -114,8 +134,8 @@ pub struct Call<'a> {
 pub struct QueryOutcome {
     /// The reply, silence, or a fault.
     pub answer: Result<Option<CloudEvent>, Fault>,
-    /// To be released before the reply; empty after a fault.
-    pub emitted: Vec<Emitted>,
+    /// To be released before the reply; none after a fault.
+    pub effects: Effects,
 }
 
 /// What an event handler did.
@@ -123,8 +143,8 @@ pub struct QueryOutcome {
 pub struct EventOutcome {
     /// How it ended.
     pub verdict: Verdict,
-    /// To be released before the source is acknowledged; empty unless `Done`.
-    pub emitted: Vec<Emitted>,
+    /// To be released before the source is acknowledged; none unless `Done`.
+    pub effects: Effects,
 }
 
 /// How an event handler ended.

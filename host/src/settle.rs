@@ -120,7 +120,7 @@ mod tests {
     fn check(outcome: Result<Verdict, Unhandled>, attempt: u32, expected: &Settlement) {
         let outcome = outcome.map(|verdict| EventOutcome {
             verdict,
-            emitted: Vec::new(),
+            effects: crate::sandbox::Effects::default(),
         });
         assert_eq!(&settle(&outcome, attempt, &retry(), 1.0), expected);
     }

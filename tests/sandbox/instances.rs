@@ -80,7 +80,7 @@ async fn budgets_are_those_of_one_call() {
     let steps = json!({"steps": [emit]}).to_string();
     for call in 1..=3 {
         let outcome = ask(&plugin, DO, &steps).await;
-        assert_eq!(outcome.as_ref().unwrap().emitted.len(), 2);
+        assert_eq!(outcome.as_ref().unwrap().effects.emitted.len(), 2);
         assert_eq!(reply(outcome)["calls"], call);
     }
 }

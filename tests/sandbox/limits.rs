@@ -182,7 +182,7 @@ async fn log_lines() {
 async fn emits() {
     let few = |policy: &mut Policy| policy.limits.emits = 3;
     let outcome = misbehave("EmitForever", r#"{"count": 5}"#, few).await;
-    assert_eq!(outcome.as_ref().unwrap().emitted.len(), 3);
+    assert_eq!(outcome.as_ref().unwrap().effects.emitted.len(), 3);
     let told = reply(outcome)["note"].to_string();
     assert!(told.contains("raise emits in [limits]"), "{told}");
     let small = |policy: &mut Policy| policy.limits.emit_bytes = 2000;
@@ -240,7 +240,7 @@ async fn types_that_must_not_leave() {
         assert!(told.contains(&format!("`{type_}` is reserved")), "{told}");
     }
     let outcome = misbehave("BadEmits", "{}", |_| {}).await.unwrap();
-    assert_eq!(outcome.emitted, []);
+    assert_eq!(outcome.effects.emitted, []);
 }
 
 #[tokio::test]
@@ -254,5 +254,5 @@ async fn a_fault_takes_its_effects_back() {
         .await
         .unwrap();
     assert_eq!(outcome.answer.unwrap_err().code, 422);
-    assert_eq!(outcome.emitted, []);
+    assert_eq!(outcome.effects.emitted, []);
 }

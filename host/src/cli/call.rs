@@ -9,7 +9,9 @@ use clap::Args;
 use conche::config::{Config, Mode};
 use conche::envelope::{Attribute, CloudEvent, Payload, new_id, new_transaction_id, now};
 use conche::plugin::Plugin;
-use conche::sandbox::{Call as SandboxCall, Emitted, EventOutcome, Failure, QueryOutcome, Verdict};
+use conche::sandbox::{
+    Call as SandboxCall, Effects, EventOutcome, Failure, ListenerChange, QueryOutcome, Verdict,
+};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -104,6 +106,8 @@ async fn run(
         transaction_id: Some(transaction_id),
         attempt: 1,
         hops: 0,
+        stored_at: None,
+        listener: None,
         deadline: Instant::now() + plugin.policy().limits.deadline,
     };
     let mut shown = String::new();
@@ -147,7 +151,7 @@ fn show_query(shown: &mut String, outcome: Result<QueryOutcome, Failure>) -> any
         Ok(outcome) => outcome,
         Err(failure) => return Ok(show_failure(shown, &failure)),
     };
-    show_effects(shown, &outcome.emitted);
+    show_effects(shown, &outcome.effects);
     match outcome.answer {
         Ok(Some(reply)) => {
             let message = reply.to_structured()?;
@@ -175,7 +179,7 @@ fn show_event(shown: &mut String, outcome: Result<EventOutcome, Failure>) -> boo
         Ok(outcome) => outcome,
         Err(failure) => return show_failure(shown, &failure),
     };
-    show_effects(shown, &outcome.emitted);
+    show_effects(shown, &outcome.effects);
     match outcome.verdict {
         Verdict::Done => {
             show(shown, "done", "a host acknowledges the event");
@@ -200,9 +204,23 @@ fn show_event(shown: &mut String, outcome: Result<EventOutcome, Failure>) -> boo
     false
 }
 
-fn show_effects(shown: &mut String, emitted: &[Emitted]) {
-    for Emitted { message, .. } in emitted {
-        show(shown, "emit", &String::from_utf8_lossy(&message.body));
+fn show_effects(shown: &mut String, effects: &Effects) {
+    for change in &effects.listeners {
+        match change {
+            ListenerChange::Add(new) => {
+                let types = new.interest.types.join(" ");
+                let tid = new.interest.transaction_id.as_deref().unwrap_or("");
+                let once = if new.once { "once" } else { "" };
+                let words = [&*new.id, &*new.handler, &types, tid, once];
+                let words: Vec<_> = words.into_iter().filter(|w| !w.is_empty()).collect();
+                show(shown, "listen", &words.join(" "));
+            }
+            ListenerChange::Remove(id) => show(shown, "unlisten", id),
+        }
+    }
+    for emitted in &effects.emitted {
+        let body = String::from_utf8_lossy(&emitted.message.body);
+        show(shown, "emit", &body);
     }
 }
 

@@ -1,17 +1,20 @@
 //! One plugin by itself, on a bus of its own: for `call` and `inspect`.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use conche::config::{Config, lookups};
 use conche::host;
 use conche::metrics::Metrics;
 use conche::outbound::Outbound;
+use conche::outbound::watch::Watch;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{Granting, NameError, PluginName, Policy, PolicyFile};
 use conche::reload::{self, Denied};
 use conche::sandbox::{Compiled, LoadError, Sandbox, Tenant};
 use conche::settings::Mistakes;
+use conche::shutdown::Shutdown;
 
 use super::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REFUSED};
 
@@ -56,10 +59,16 @@ impl Opened {
             name: self.name,
             digest: self.compiled.digest,
             policy,
-            transaction_attribute: config.compat.transaction_attribute.clone(),
+            config: Arc::new(config.clone()),
             outbound: outbound.clone(),
-            hop_limit: config.calls.hop_limit,
-            request_timeout: config.calls.request_timeout,
+            watch: Watch::new(
+                outbound.clone(),
+                config.events.stream.clone(),
+                config.compat.transaction_attribute.clone(),
+                &Shutdown::default(),
+            ),
+            listeners: Arc::default(),
+            listener_handlers: OnceLock::new(),
         };
         let loaded = Plugin::load(self.compiled, tenant, &Metrics::new()).await;
         Ok(Single {

@@ -1,15 +1,15 @@
-//! Releasing effects: the one place that publishes what handlers emitted, with what caused it in
-//! the headers. Must not know which transport a cause came from.
+//! Releasing effects: the one place that changes listeners as handlers asked, and publishes what they
+//! emitted, with what caused it in the headers. Must not know which transport a cause came from.
 
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
 use super::Dispatcher;
-use crate::envelope::{Message, headers};
+use crate::envelope::{Headers, Message, headers};
 use crate::outbound::SendError;
 use crate::plugin::Plugin;
-use crate::sandbox::Emitted;
+use crate::sandbox::{Effects, Emitted};
 
 /// What caused a call, as far as it is told to whoever gets the effects.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,31 @@ pub enum Cause<'a> {
     },
 }
 
+impl<'a> Cause<'a> {
+    pub(super) fn travel(self) -> Travel {
+        match self {
+            Cause::Query { travel } | Cause::Event { travel, .. } => travel,
+        }
+    }
+
+    pub(super) fn attempt(self) -> u32 {
+        match self {
+            Cause::Query { .. } => 1,
+            Cause::Event { attempt, .. } => attempt,
+        }
+    }
+
+    /// Stream and sequence.
+    pub(super) fn stored_at(self) -> Option<(&'a str, u64)> {
+        match self {
+            Cause::Query { .. } => None,
+            Cause::Event {
+                stream, sequence, ..
+            } => Some((stream, sequence)),
+        }
+    }
+}
+
 /// Facts that travel in headers beside an envelope.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Travel {
@@ -44,7 +69,12 @@ pub struct Travel {
 impl Travel {
     /// Reads them; what is not a number is as good as absent.
     pub fn of(message: &Message) -> Travel {
-        let number = |name| message.headers.get(name)?.parse::<u32>().ok();
+        Travel::of_headers(&message.headers)
+    }
+
+    /// As [`Travel::of`].
+    pub fn of_headers(headers: &Headers) -> Travel {
+        let number = |name| headers.get(name)?.parse::<u32>().ok();
         Travel {
             hops: number(headers::CONCHE_HOPS).unwrap_or(0),
             timeout: number(headers::CONCHE_TIMEOUT_MS)
@@ -54,11 +84,31 @@ impl Travel {
 }
 
 impl Dispatcher {
-    /// Publishes effects, in order, and waits until all are stored. The one place that does.
+    /// Changes listeners, then publishes what was emitted, in order, and waits until all is stored.
+    /// The one place that does.
     ///
     /// # Errors
-    /// The first that was not stored. Others may be, and keep their ids in a next run.
+    /// The first that failed: no listener was changed then. Some emits may be stored, and keep
+    /// their ids in a next run.
     pub async fn release(
+        &self,
+        plugin: &Plugin,
+        effects: &Effects,
+        cause: Cause<'_>,
+    ) -> Result<(), SendError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        let changed = self.listeners.apply(plugin, &effects.listeners).await;
+        let changed = changed.map_err(|error| SendError::Other(error.to_string()))?;
+        let published = self.publish(plugin, &effects.emitted, cause).await;
+        if published.is_err() {
+            self.listeners.undo(changed).await;
+        }
+        published
+    }
+
+    async fn publish(
         &self,
         plugin: &Plugin,
         emitted: &[Emitted],
@@ -67,14 +117,10 @@ impl Dispatcher {
         if emitted.is_empty() {
             return Ok(());
         }
-        let (travel, place) = match cause {
-            Cause::Query { travel } => (travel, "-/-".to_owned()),
-            Cause::Event {
-                travel,
-                stream,
-                sequence,
-                ..
-            } => (travel, format!("{stream}/{sequence}")),
+        let travel = cause.travel();
+        let place = match cause.stored_at() {
+            Some((stream, sequence)) => format!("{stream}/{sequence}"),
+            None => "-/-".to_owned(),
         };
         let cause = format!("{place}/{}/{}", plugin.name(), plugin.digest());
         let hops = travel.hops.saturating_add(1).to_string();

@@ -26,6 +26,16 @@ impl Bus {
         Ok(BusTail { stream, next })
     }
 
+    /// The sequence of what a stream stored last; 0 if that is nothing.
+    ///
+    /// # Errors
+    /// `UnknownStream`.
+    pub fn last_sequence(&self, stream: &str) -> Result<u64, BusError> {
+        let stream = self.named(stream)?;
+        let next = lock(&stream.state).log.next();
+        Ok(next.saturating_sub(1))
+    }
+
     /// All that a stream has stored from a sequence on, in order, and what it stores later.
     ///
     /// # Errors

@@ -12,6 +12,18 @@ pub fn new_transaction_id() -> String {
     prefixed("tid-", xid::new())
 }
 
+/// A fresh id of a dynamic listener: `listener-` and an xid.
+pub fn new_listener_id() -> String {
+    prefixed("listener-", xid::new())
+}
+
+/// The transaction id that goes with an event id: the same xid. For what begins a transaction, and
+/// shall begin the same one when it is sent again.
+pub fn transaction_id_of(event_id: &str) -> String {
+    let xid = event_id.strip_prefix("cloudevent-").unwrap_or(event_id);
+    format!("tid-{xid}")
+}
+
 /// An event id made of 12 bytes of a hash, in the form of [`new_id`]: the same bytes, the same id.
 pub fn id_from_hash(bytes: [u8; 12]) -> String {
     prefixed("cloudevent-", xid::Id(bytes))

@@ -42,6 +42,17 @@ pub enum EventEnd {
     Skipped,
 }
 
+/// How a match of a dynamic listener ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerEnd {
+    /// Handled, its effects stored.
+    Ok,
+    /// It does not come again.
+    Failed,
+    /// Nobody had room for it.
+    Missed,
+}
+
 /// Counts for one plugin.
 #[derive(Debug, Clone)]
 pub struct PluginMetrics(Arc<Counters>);
@@ -57,6 +68,7 @@ struct Counters {
     event_duration: Histogram,
     effects_stored: Counter,
     effects_not_stored: Counter,
+    listeners: [Counter; ListenerEnd::ALL.len()],
     stopped: Gauge,
     /// Failures are rare, and their kinds the sandbox's: looked up when they happen.
     failures: Family<FailureLabels, Counter>,
@@ -85,6 +97,13 @@ impl PluginMetrics {
             };
             families.events.get_or_create_owned(&labels)
         });
+        let listeners = ListenerEnd::ALL.map(|end| {
+            let labels = EventLabels {
+                plugin: plugin.clone(),
+                outcome: end.label(),
+            };
+            families.listeners.get_or_create_owned(&labels)
+        });
         let duration = |kind| {
             let plugin = plugin.clone();
             let labels = CallLabels { plugin, kind };
@@ -108,6 +127,7 @@ impl PluginMetrics {
                 .collect(),
             any_query: queries(None),
             events,
+            listeners,
             query_duration: duration("query"),
             event_duration: duration("event"),
             effects_stored: effects("stored"),
@@ -127,6 +147,11 @@ impl PluginMetrics {
     /// A delivery ended.
     pub fn event(&self, end: EventEnd) {
         self.0.events[end as usize].inc();
+    }
+
+    /// A dynamic listener heard an event, or missed it.
+    pub fn listener(&self, end: ListenerEnd) {
+        self.0.listeners[end as usize].inc();
     }
 
     /// A query handler ran, to whatever end.
@@ -198,6 +223,20 @@ impl EventEnd {
             EventEnd::Retried => "retried",
             EventEnd::DeadLettered => "dead-lettered",
             EventEnd::Skipped => "skipped",
+        }
+    }
+}
+
+impl ListenerEnd {
+    /// In the order of their discriminants.
+    pub(super) const ALL: [ListenerEnd; 3] =
+        [ListenerEnd::Ok, ListenerEnd::Failed, ListenerEnd::Missed];
+
+    fn label(self) -> &'static str {
+        match self {
+            ListenerEnd::Ok => "ok",
+            ListenerEnd::Failed => "failed",
+            ListenerEnd::Missed => "missed",
         }
     }
 }

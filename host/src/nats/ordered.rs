@@ -89,21 +89,27 @@ enum Came {
 }
 
 impl Nats {
-    /// All that a stream stores from now on. The server has the consumer when this returns.
-    pub(crate) async fn tail(&self, stream: &str) -> Result<Tail, NatsError> {
+    /// All that a stream has from a sequence on, or stores from now on. The server has the consumer
+    /// when this returns.
+    pub(crate) async fn tail(&self, stream: &str, from: Option<u64>) -> Result<Tail, NatsError> {
         let link = self.inner.events.clone();
         let info = look(&link, stream).await?;
         let mut tail = Tail {
             link,
             stream: stream.to_owned(),
             created: info.created,
-            next: info.state.last_seq + 1,
+            next: from.unwrap_or(info.state.last_seq + 1),
             consumer: None,
             wait: RETRY_FIRST,
             not_before: None,
         };
         tail.consumer = Some(tail.create().await?);
         Ok(tail)
+    }
+
+    /// The sequence of what a stream stored last; 0 if that is nothing.
+    pub(crate) async fn last_sequence(&self, stream: &str) -> Result<u64, NatsError> {
+        Ok(look(&self.inner.events, stream).await?.state.last_seq)
     }
 }
 

@@ -16,21 +16,49 @@ impl Outbound {
     /// All that a stream stores from now on: nothing that is stored after this returned is missed.
     pub(super) async fn tail(&self, stream: &str) -> Result<Tail, SendError> {
         let opened = match self {
-            Outbound::Nats(nats) => match nats.tail(stream).await {
-                Ok(tail) => Ok(Tail::Nats(Box::new(tail))),
-                Err(error) => Err(error.to_string()),
-            },
-            Outbound::Embedded(bus) => match bus.tail(stream) {
-                Ok(tail) => Ok(Tail::Embedded(tail)),
-                Err(error) => Err(error.to_string()),
-            },
+            Outbound::Nats(nats) => nats.tail(stream, None).await.map(Tail::nats).map_err(text),
+            Outbound::Embedded(bus) => bus.tail(stream).map(Tail::Embedded).map_err(text),
+        };
+        opened
+            .map_err(|reason| SendError::Other(format!("cannot read stream `{stream}`: {reason}")))
+    }
+
+    /// The sequence of what a stream stored last; 0 if that is nothing.
+    pub(super) async fn last_sequence(&self, stream: &str) -> Result<u64, SendError> {
+        let last = match self {
+            Outbound::Nats(nats) => nats.last_sequence(stream).await.map_err(text),
+            Outbound::Embedded(bus) => bus.last_sequence(stream).map_err(text),
+        };
+        last.map_err(|reason| SendError::Other(format!("cannot read stream `{stream}`: {reason}")))
+    }
+
+    /// All that a stream has from a sequence on, and what it stores later.
+    pub(super) async fn tail_from(&self, stream: &str, sequence: u64) -> Result<Tail, SendError> {
+        let opened = match self {
+            Outbound::Nats(nats) => {
+                let opened = nats.tail(stream, Some(sequence)).await;
+                opened.map(Tail::nats).map_err(text)
+            }
+            Outbound::Embedded(bus) => {
+                let opened = bus.tail_from(stream, sequence);
+                opened.map(Tail::Embedded).map_err(text)
+            }
         };
         opened
             .map_err(|reason| SendError::Other(format!("cannot read stream `{stream}`: {reason}")))
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
 impl Tail {
+    fn nats(tail: nats::Tail) -> Tail {
+        Tail::Nats(Box::new(tail))
+    }
+
     /// The next message and its sequence. Cancel safe.
     pub(super) async fn next(&mut self) -> (u64, Message) {
         match self {

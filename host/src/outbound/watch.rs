@@ -6,31 +6,24 @@
 //! deduplicated and so never happened, and misses some in a reconnect.
 
 mod interests;
+mod reader;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{debug, warn};
 
-use super::tail::Tail;
 use super::{Outbound, SendError};
-use crate::envelope::{CloudEvent, Headers, Message};
+use crate::envelope::{CloudEvent, Headers};
 use crate::shutdown::Shutdown;
-use interests::Interests;
+use interests::{Interests, Wanted};
+use reader::Reader;
 
 /// How many interests one process may have at once.
 pub const INTERESTS_MAX: usize = 65_536;
-
-/// How long the consumer stays after the last interest is gone: exchanges come one after the other.
-const CLOSE_AFTER: Duration = Duration::from_secs(30);
-
-/// At the end of the process: how often it is looked whether those still waiting have gone.
-const LOOK_AT_THE_END: Duration = Duration::from_millis(50);
 
 /// Events that wait in a [`Tap`] to be read.
 const TAP_CAPACITY: usize = 256;
@@ -64,6 +57,8 @@ pub struct Key(u64);
 pub struct Match {
     /// Whose it is.
     pub key: Key,
+    /// What its owner calls it.
+    pub tag: u64,
     /// What it is.
     pub seen: Arc<Seen>,
 }
@@ -101,12 +96,6 @@ enum Opening {
     Failed(SendError),
 }
 
-/// Ends a reader, however it ends.
-struct Reader {
-    inner: Arc<Inner>,
-    opening: watch::Sender<Opening>,
-}
-
 /// One interest of one's own, removed when dropped.
 #[derive(Debug)]
 pub struct Tap {
@@ -119,6 +108,16 @@ pub struct Tap {
 struct Unopened<'a> {
     watch: &'a Watch,
     key: Option<Key>,
+}
+
+impl Interest {
+    /// Whether an event is one of those.
+    pub fn fits(&self, event: &CloudEvent, transaction_attribute: &str) -> bool {
+        let type_fits = self.types.is_empty() || self.types.contains(&event.ty);
+        let transaction_fits = self.transaction_id.is_none()
+            || self.transaction_id.as_deref() == event.transaction_id(transaction_attribute);
+        type_fits && transaction_fits
+    }
 }
 
 impl Watch {
@@ -146,20 +145,30 @@ impl Watch {
     /// transaction id fit, whatever subject it was published to, in the stream's order. Opens the
     /// consumer if it is not open.
     ///
-    /// If it was open, an event stored just before may come too: who has to know compares
-    /// [`Seen::sequence`] with what its own publish was told. A receiver without room misses the
+    /// If it was open, an event stored just before may come too, unless `after` says which sequence
+    /// was the last ([`Watch::last_sequence`]). A receiver without room misses the
     /// event ([`Watch::missed`]); one that was dropped loses its interest. With `once` the interest
-    /// is gone before its only match is handed over.
+    /// is gone before its only match is handed over. The match brings `tag` back: it may come before
+    /// this has answered the key.
     ///
     /// # Errors
     /// There is no stream, no server, or no room for another interest ([`INTERESTS_MAX`]).
     pub async fn add(
         &self,
         interest: Interest,
+        after: u64,
         once: bool,
+        tag: u64,
         to: mpsc::Sender<Match>,
     ) -> Result<Key, SendError> {
-        let (key, mut opening) = self.enter(interest, once, to)?;
+        let wanted = Wanted {
+            interest,
+            after,
+            once,
+            tag,
+            to,
+        };
+        let (key, mut opening) = self.enter(wanted)?;
         let mut unopened = Unopened {
             watch: self,
             key: Some(key),
@@ -189,7 +198,7 @@ impl Watch {
     /// Those of [`Watch::add`].
     pub async fn tap(&self, interest: Interest) -> Result<Tap, SendError> {
         let (to, matches) = mpsc::channel(TAP_CAPACITY);
-        let key = self.add(interest, false, to).await?;
+        let key = self.add(interest, 0, false, 0, to).await?;
         Ok(Tap {
             watch: self.clone(),
             key,
@@ -197,17 +206,53 @@ impl Watch {
         })
     }
 
+    /// The stream that is read.
+    pub fn stream(&self) -> &str {
+        &self.inner.stream
+    }
+
+    /// The sequence of what the stream stored last.
+    ///
+    /// # Errors
+    /// There is no stream, or no server.
+    pub async fn last_sequence(&self) -> Result<u64, SendError> {
+        let inner = &self.inner;
+        inner.outbound.last_sequence(&inner.stream).await
+    }
+
+    /// The first event that fits among those stored after a sequence, which it may have been long
+    /// ago; waits for it if it is not there yet. Reads the stream by itself, from there on.
+    ///
+    /// # Errors
+    /// There is no stream, or no server.
+    pub async fn first_after(
+        &self,
+        sequence: u64,
+        interest: &Interest,
+    ) -> Result<CloudEvent, SendError> {
+        let inner = &self.inner;
+        let mut tail = inner
+            .outbound
+            .tail_from(&inner.stream, sequence + 1)
+            .await?;
+        loop {
+            let (_, message) = tail.next().await;
+            let Ok(event) = CloudEvent::decode(&message) else {
+                continue;
+            };
+            if interest.fits(&event, &inner.transaction_attribute) {
+                tail.close().await;
+                return Ok(event);
+            }
+        }
+    }
+
     /// Matches that were dropped because their receiver was full.
     pub fn missed(&self) -> u64 {
         self.inner.missed.load(Ordering::Relaxed)
     }
 
-    fn enter(
-        &self,
-        interest: Interest,
-        once: bool,
-        to: mpsc::Sender<Match>,
-    ) -> Result<(Key, watch::Receiver<Opening>), SendError> {
+    fn enter(&self, wanted: Wanted) -> Result<(Key, watch::Receiver<Opening>), SendError> {
         let inner = &self.inner;
         let mut state = inner.state();
         if state.interests.len() >= INTERESTS_MAX {
@@ -215,7 +260,7 @@ impl Watch {
                 "{INTERESTS_MAX} listeners and exchanges wait for events already"
             )));
         }
-        let key = state.interests.add(interest, once, to);
+        let key = state.interests.add(wanted);
         state.empty_since = None;
         if let Some(opening) = &state.reader {
             return Ok((key, opening.clone()));
@@ -223,11 +268,7 @@ impl Watch {
         let (sender, opening) = watch::channel(Opening::Begun);
         state.reader = Some(opening.clone());
         drop(state);
-        let reader = Reader {
-            inner: inner.clone(),
-            opening: sender,
-        };
-        inner.tasks.spawn(reader.run());
+        inner.tasks.spawn(Reader::new(inner.clone(), sender).run());
         Ok((key, opening))
     }
 }
@@ -253,114 +294,14 @@ impl Drop for Unopened<'_> {
     }
 }
 
-impl Reader {
-    async fn run(self) {
-        let mut tail = match self.inner.outbound.tail(&self.inner.stream).await {
-            Ok(tail) => tail,
-            Err(error) => {
-                // Who comes from now on tries anew; who waits hears of it.
-                self.inner.state().reader = None;
-                self.opening.send_replace(Opening::Failed(error));
-                return;
-            }
-        };
-        debug!(stream = self.inner.stream, "reading along");
-        self.opening.send_replace(Opening::Open);
-        self.read(&mut tail).await;
-        debug!(stream = self.inner.stream, "nobody is interested any more");
-        tail.close().await;
-    }
-
-    /// Reads until nobody was interested for a while. When the process is to end, it reads for as
-    /// long as somebody still waits: calls under way are finished.
-    async fn read(&self, tail: &mut Tail) {
-        let mut look_at = Instant::now() + CLOSE_AFTER;
-        let mut ending = false;
-        loop {
-            tokio::select! {
-                (sequence, message) = tail.next() => self.inner.hand_out(sequence, message),
-                () = self.inner.tasks.begun(), if !ending => {
-                    ending = true;
-                    look_at = Instant::now();
-                }
-                () = tokio::time::sleep_until(look_at) => {
-                    match self.inner.state().close_if_idle(ending) {
-                        Some(next) => look_at = next,
-                        None => return,
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut state = self.inner.state();
-        let ours = self.opening.subscribe();
-        if let Some(reader) = &state.reader
-            && reader.same_channel(&ours)
-        {
-            // Cut short: nobody hears of anything any more.
-            state.reader = None;
-            state.interests.clear();
-        }
-    }
-}
-
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics half-way through a change of it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn hand_out(&self, sequence: u64, message: Message) {
-        if self.state().interests.is_empty() {
-            return;
-        }
-        // Others publish to the stream what they like.
-        let Ok(event) = CloudEvent::decode(&message) else {
-            return;
-        };
-        let seen = Arc::new(Seen {
-            sequence,
-            event,
-            headers: message.headers,
-        });
-        let transaction_id = seen.event.transaction_id(&self.transaction_attribute);
-        let mut state = self.state();
-        let missed = state.interests.hand_out(&seen, transaction_id);
-        state.note_if_empty();
-        drop(state);
-        if missed > 0 {
-            let missed = missed + self.missed.fetch_add(missed, Ordering::Relaxed);
-            if missed.is_power_of_two() {
-                warn!(missed, "events came faster than listeners took them");
-            }
-        }
-    }
 }
 
 impl State {
-    /// Forgets the reader if it may close now; otherwise says when to look again.
-    fn close_if_idle(&mut self, ending: bool) -> Option<Instant> {
-        let now = Instant::now();
-        let next = if ending {
-            self.interests.forget_closed();
-            match self.interests.is_empty() {
-                true => now,
-                false => now + LOOK_AT_THE_END,
-            }
-        } else {
-            self.empty_since.unwrap_or(now) + CLOSE_AFTER
-        };
-        if next <= now {
-            self.reader = None;
-            return None;
-        }
-        Some(next)
-    }
-
     fn note_if_empty(&mut self) {
         if self.interests.is_empty() {
             self.empty_since.get_or_insert_with(Instant::now);

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::grants::Grant;
-use super::{InstanceMode, Policy, Start};
+use super::{InstanceMode, OnSwap, Policy, Start};
 use crate::settings::{ByteSize, format_duration};
 
 impl Policy {
@@ -46,6 +46,7 @@ impl Policy {
         add("retry", "factor", self.retry.factor.to_string());
         add("retry", "jitter", self.retry.jitter.to_string());
         add("events", "start", self.events.start.to_string());
+        add("listeners", "on-swap", self.listeners.on_swap.to_string());
         values
     }
 
@@ -74,6 +75,15 @@ impl std::fmt::Display for InstanceMode {
         f.write_str(match self {
             InstanceMode::Auto => "auto",
             InstanceMode::Fresh => "fresh",
+        })
+    }
+}
+
+impl std::fmt::Display for OnSwap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            OnSwap::Drop => "drop",
+            OnSwap::Carry => "carry",
         })
     }
 }

@@ -117,6 +117,15 @@ impl Grants {
         self.allows(Grant::Listen, ty)
     }
 
+    /// Whether a listener for a transaction may wait for events of any type: it hears those that
+    /// the list has, so there must be some.
+    pub fn allows_listening(&self) -> Result<(), Refusal> {
+        if self.listen.is_empty() {
+            return self.allows(Grant::Listen, ">");
+        }
+        Ok(())
+    }
+
     /// Whether a default-query registration is taken.
     pub fn allows_any_query(&self) -> Result<(), Refusal> {
         self.switched_on(self.any_query, "any-query")

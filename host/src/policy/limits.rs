@@ -22,6 +22,8 @@ pub struct Limits {
     pub log_bytes: usize,
     pub output_bytes: usize,
     pub registrations: u32,
+    pub listeners: u32,
+    pub listener_age: Duration,
     pub concurrency: u32,
 }
 
@@ -155,6 +157,20 @@ pub const REGISTRATIONS: Limit = Limit {
     least: 1,
     why: "ops, types and handlers that register may declare; each op is a subscription",
 };
+pub const LISTENERS: Limit = Limit {
+    key: "listeners",
+    unit: Unit::Count,
+    default: 1_000,
+    least: 0,
+    why: "dynamic listeners of the plugin that wait at the same time; each is looked at for events of its types",
+};
+pub const LISTENER_AGE: Limit = Limit {
+    key: "listener-age",
+    unit: Unit::Time,
+    default: 24 * 60 * 60 * 1_000,
+    least: 1,
+    why: "how long a dynamic listener waits at the most; longer than any answer that somebody still wants",
+};
 /// Its default is the host's slots: see [`Limits::defaults`].
 pub const CONCURRENCY: Limit = Limit {
     key: "concurrency",
@@ -165,7 +181,7 @@ pub const CONCURRENCY: Limit = Limit {
 };
 
 /// Every limit, in the order of the documentation.
-pub const LIMITS: [&Limit; 15] = [
+pub const LIMITS: [&Limit; 17] = [
     &DEADLINE,
     &REGISTER_DEADLINE,
     &CPU,
@@ -180,6 +196,8 @@ pub const LIMITS: [&Limit; 15] = [
     &LOG_BYTES,
     &OUTPUT_BYTES,
     &REGISTRATIONS,
+    &LISTENERS,
+    &LISTENER_AGE,
     &CONCURRENCY,
 ];
 
@@ -208,6 +226,8 @@ impl Limits {
             size(self.log_bytes),
             size(self.output_bytes),
             self.registrations.into(),
+            self.listeners.into(),
+            time(self.listener_age),
             self.concurrency.into(),
         ];
         LIMITS
@@ -238,6 +258,8 @@ impl Limits {
             log_bytes: size(&LOG_BYTES),
             output_bytes: size(&OUTPUT_BYTES),
             registrations: count(&REGISTRATIONS),
+            listeners: count(&LISTENERS),
+            listener_age: time(&LISTENER_AGE),
             concurrency: count(&CONCURRENCY),
         }
     }

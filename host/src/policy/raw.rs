@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::grants::Grant;
 use super::limits::{LIMITS, Limit, Unit};
-use super::{InstanceMode, Start};
+use super::{InstanceMode, OnSwap, Start};
 use crate::settings::{Problem, Section, Written};
 use crate::subject::SubjectPattern;
 
@@ -21,6 +21,7 @@ pub struct RawPolicy {
     pub(super) instances: RawInstances,
     pub(super) retry: RawRetry,
     pub(super) start: Option<Written<Start>>,
+    pub(super) on_swap: Option<Written<OnSwap>>,
     /// References not yet looked up.
     pub(super) config: BTreeMap<String, Written<String>>,
 }
@@ -84,6 +85,7 @@ impl RawPolicy {
                 jitter: s.number("jitter", 0.0, 1.0),
             }),
             start: s.section("events", |s| s.value("start", start)),
+            on_swap: s.section("listeners", |s| s.parsed("on-swap", on_swap)),
             config: s.section("config", |s| s.entries().into_iter().collect()),
         }
     }
@@ -116,6 +118,7 @@ impl RawPolicy {
             instances,
             retry,
             start: self.start.or(base.start),
+            on_swap: self.on_swap.or(base.on_swap),
             config: overlaid(base.config, self.config),
         }
     }
@@ -180,6 +183,14 @@ fn mode(text: &str) -> Result<InstanceMode, Problem> {
         "auto" => Ok(InstanceMode::Auto),
         "fresh" => Ok(InstanceMode::Fresh),
         _ => Err(Problem::choice(text, &["auto", "fresh"])),
+    }
+}
+
+fn on_swap(text: &str) -> Result<OnSwap, Problem> {
+    match text {
+        "drop" => Ok(OnSwap::Drop),
+        "carry" => Ok(OnSwap::Carry),
+        _ => Err(Problem::choice(text, &["drop", "carry"])),
     }
 }
 

@@ -10,7 +10,10 @@ use std::time::Duration;
 use super::grants::Grant;
 use super::limits::{Amounts, CONCURRENCY, LIMITS};
 use super::raw::{Ceiling, RawGrants, RawInstances, RawLimits, RawPolicy, RawRetry};
-use super::{EventsPolicy, Grants, InstanceMode, Instances, Limits, Policy, Retry, Start};
+use super::{
+    EventsPolicy, Grants, InstanceMode, Instances, Limits, ListenersPolicy, OnSwap, Policy, Retry,
+    Start,
+};
 use crate::settings::{
     ByteSize, Document, Lookups, Mistakes, Problem, Written, expand, format_duration,
 };
@@ -122,6 +125,9 @@ impl PolicyRules {
             retry: retry(&raw.retry, &mut mistakes),
             events: EventsPolicy {
                 start: raw.start.map_or(Start::New, |w| w.value),
+            },
+            listeners: ListenersPolicy {
+                on_swap: raw.on_swap.map_or(OnSwap::Drop, |w| w.value),
             },
             config: self.config(raw.config, lookups, &mut mistakes),
             digest: String::new(),

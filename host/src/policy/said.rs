@@ -53,6 +53,10 @@ impl RawPolicy {
             "events.start",
             self.start.clone().map(|w| w.map(|v| v.to_string())),
         );
+        add(
+            "listeners.on-swap",
+            self.on_swap.clone().map(|w| w.map(|v| v.to_string())),
+        );
         for (key, written) in &self.config {
             let hidden = written.clone().map(|_| "(set)".to_owned());
             add(&format!("config.{key}"), Some(hidden));

@@ -148,6 +148,10 @@ fn granted(plugin: &Plugin, config: &Config) -> Result<(), Denied> {
     if queries && !exported("query-handler") {
         return Err(no_export("queries", "query-handler"));
     }
+    let listeners = !registrations.listeners.is_empty();
+    if listeners && !exported("event-handler") {
+        return Err(no_export("listeners", "event-handler"));
+    }
     let events = !registrations.events.is_empty() || registrations.any_event.is_some();
     if events && !exported("event-handler") {
         return Err(no_export("events", "event-handler"));

@@ -6,6 +6,7 @@ wasmtime::component::bindgen!({
     world: "plugin",
     imports: {
         "conche:handler/request": async | trappable,
+        "conche:handler/exchange": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -1,5 +1,5 @@
 //! What a guest may ask of the host: the imports of `wit/handler.wit`. Ordinary errors are WIT
-//! results; a Rust `Err` is a trap and ends the instance. Only `request` waits.
+//! results; a Rust `Err` is a trap and ends the instance. Only `request` and `exchange` wait.
 
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use super::bindings::conche::handler::{
     call, config, emit, exchange, listeners, log, registration, request, types,
 };
 use super::state::{Phase, State, misused};
-use super::{effects, guest_log, requests};
+use super::{effects, exchange as exchanges, guest_log, listening, requests};
 
 type Answer = Result<request::Event, SendError>;
 
@@ -139,37 +139,30 @@ impl request::Host for State {
     }
 }
 
-/// What both interfaces answer that come with a later version.
-fn later<T>(what: &str) -> Result<T, SendError> {
-    Err(SendError::Refused(format!(
-        "{what} comes with a later version of Conche: no policy line grants it yet"
-    )))
-}
-
 impl exchange::Host for State {
-    fn exchange(
+    async fn exchange(
         &mut self,
-        _event: Draft,
-        _answer_types: Vec<String>,
-        _timeout_ms: Option<u32>,
+        event: Draft,
+        answer_types: Vec<String>,
+        timeout_ms: Option<u32>,
     ) -> wasmtime::Result<Answer> {
-        self.running("exchange")?;
-        Ok(later("exchange"))
+        match exchanges::prepare(self, event, answer_types, timeout_ms)? {
+            Ok(prepared) => Ok(exchanges::ask(prepared).await),
+            Err(refusal) => Ok(Err(refusal)),
+        }
     }
 }
 
 impl listeners::Host for State {
     fn add(
         &mut self,
-        _listener: listeners::Listener,
+        listener: listeners::Listener,
     ) -> wasmtime::Result<Result<String, SendError>> {
-        self.running("listeners.add")?;
-        Ok(later("listeners.add"))
+        listening::add(self, listener)
     }
 
-    fn remove(&mut self, _id: String) -> wasmtime::Result<Result<(), SendError>> {
-        self.running("listeners.remove")?;
-        Ok(later("listeners.remove"))
+    fn remove(&mut self, id: String) -> wasmtime::Result<Result<(), SendError>> {
+        listening::remove(self, id)
     }
 }
 

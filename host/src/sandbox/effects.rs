@@ -1,14 +1,32 @@
-//! The emits of one call: checked, numbered and kept back. Their ids depend on the cause and the
+//! The effects of one call, and among them its emits: checked, numbered and kept back. Their ids depend on the cause and the
 //! draft alone, so that a call that runs again sends the same events under the same ids, in
 //! whatever order it emits them.
 
 use sha2::{Digest as _, Sha256};
 
 use super::bindings::conche::handler::types::{Draft, SendError};
-use super::convert;
-use super::state::State;
+use super::listening::ListenerChange;
+use super::state::{Running, State};
+use super::{Tenant, convert};
 use crate::envelope::{Attribute, CloudEvent, Message, id_from_hash, now};
 use crate::subject::{check_literal, is_reserved};
+
+/// What a handler asked for that happens only if it succeeds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Changes of the plugin's dynamic listeners, in order. They come first: what is emitted then
+    /// may be what they wait for.
+    pub listeners: Vec<ListenerChange>,
+    /// Events, in order.
+    pub emitted: Vec<Emitted>,
+}
+
+impl Effects {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.listeners.is_empty() && self.emitted.is_empty()
+    }
+}
 
 /// An event that a handler emitted: published once the handler has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +47,7 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
     if let Err(refusal) = may_send(&draft.type_, tenant.policy.grants.allows_emit(&draft.type_)) {
         return Ok(Err(refusal));
     }
-    if running.emitted.len() >= limits.emits as usize {
+    if running.effects.emitted.len() >= limits.emits as usize {
         return Ok(Err(SendError::OverBudget(format!(
             "emitted {} events in this call: raise emits in [limits]",
             limits.emits
@@ -60,7 +78,7 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
         ))));
     }
     running.emitted_bytes += size;
-    running.emitted.push(Emitted {
+    running.effects.emitted.push(Emitted {
         id: id.clone(),
         ty: event.ty,
         message,
@@ -103,7 +121,7 @@ pub(super) fn fits(size: usize, max_payload: usize) -> Result<(), SendError> {
 pub(super) fn event_of(
     draft: Draft,
     id: String,
-    tenant: &super::Tenant,
+    tenant: &Tenant,
     transaction_id: Option<&str>,
 ) -> CloudEvent {
     let mut event = CloudEvent {
@@ -119,16 +137,16 @@ pub(super) fn event_of(
     };
     if let Some(id) = draft.transaction_id.as_deref().or(transaction_id) {
         event.set_extension(
-            &tenant.transaction_attribute,
+            &tenant.config.compat.transaction_attribute,
             Attribute::Text(id.to_owned()),
         );
     }
     event
 }
 
-/// Hash of (source, event id, plugin, handler, key), or without a key of the draft and how many
-/// equal ones came before it.
-fn emit_id(running: &mut super::state::Running, plugin: &str, draft: &Draft) -> String {
+/// Hash of (source, event id, plugin, handler, listener, key), or without a key of the draft and
+/// how many equal ones came before it.
+pub(super) fn emit_id(running: &mut Running, plugin: &str, draft: &Draft) -> String {
     let facts = &running.facts;
     let mut hash = Sha256::new();
     for part in [
@@ -138,6 +156,10 @@ fn emit_id(running: &mut super::state::Running, plugin: &str, draft: &Draft) -> 
         &*facts.handler,
     ] {
         put(&mut hash, part.as_bytes());
+    }
+    // Two listeners may name one handler.
+    if let Some(listener) = &facts.listener {
+        put(&mut hash, listener.as_bytes());
     }
     if let Some(key) = &draft.key {
         put(&mut hash, b"key");

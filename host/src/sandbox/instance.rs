@@ -13,7 +13,9 @@ use super::clock::{self, CpuClock};
 use super::failure::Failure;
 use super::registrations::Registrations;
 use super::state::{Phase, State};
-use super::{Call, Compiled, EventOutcome, QueryOutcome, Tenant, Verdict, convert, guest_log};
+use super::{
+    Call, Compiled, Effects, EventOutcome, QueryOutcome, Tenant, Verdict, convert, guest_log,
+};
 use crate::envelope::{Attribute, CloudEvent, new_id, now};
 
 /// Beside two messages' worth of bytes, what one host call may carry.
@@ -123,7 +125,8 @@ impl Instance {
             return Err(no_export("query-handler"));
         };
         let tenant = self.begin(Phase::calling(call));
-        let extensions = convert::extensions(call.event, &tenant.transaction_attribute);
+        let extensions =
+            convert::extensions(call.event, &tenant.config.compat.transaction_attribute);
         let event = convert::event(call.event, &extensions, call.transaction_id);
         let result = self
             .clock
@@ -134,15 +137,15 @@ impl Instance {
             )))
             .await;
         let answer = self.finish(result)?;
-        let emitted = self.take_emitted();
+        let effects = self.take_effects();
         Ok(match answer {
             Ok(reply) => QueryOutcome {
                 answer: Ok(reply.map(|reply| reply_event(reply, call, &tenant))),
-                emitted,
+                effects,
             },
             Err(fault) => QueryOutcome {
                 answer: Err(convert::fault(fault)),
-                emitted: Vec::new(),
+                effects: Effects::default(),
             },
         })
     }
@@ -153,7 +156,8 @@ impl Instance {
             return Err(no_export("event-handler"));
         };
         let tenant = self.begin(Phase::calling(call));
-        let extensions = convert::extensions(call.event, &tenant.transaction_attribute);
+        let extensions =
+            convert::extensions(call.event, &tenant.config.compat.transaction_attribute);
         let event = convert::event(call.event, &extensions, call.transaction_id);
         let result = self
             .clock
@@ -164,23 +168,22 @@ impl Instance {
             )))
             .await;
         let answer = self.finish(result)?;
-        let emitted = self.take_emitted();
-        let (verdict, emitted) = match answer {
-            Ok(()) => (Verdict::Done, emitted),
-            Err(wit::EventError::Reject(fault)) => {
-                (Verdict::Reject(convert::fault(fault)), Vec::new())
+        let effects = self.take_effects();
+        let verdict = match answer {
+            Ok(()) => {
+                let verdict = Verdict::Done;
+                return Ok(EventOutcome { verdict, effects });
             }
-            Err(wit::EventError::Retry(retry)) => (
-                Verdict::Retry {
-                    message: retry.message,
-                    after: retry
-                        .after_ms
-                        .map(|ms| Duration::from_millis(u64::from(ms))),
-                },
-                Vec::new(),
-            ),
+            Err(wit::EventError::Reject(fault)) => Verdict::Reject(convert::fault(fault)),
+            Err(wit::EventError::Retry(retry)) => Verdict::Retry {
+                message: retry.message,
+                after: retry
+                    .after_ms
+                    .map(|ms| Duration::from_millis(u64::from(ms))),
+            },
         };
-        Ok(EventOutcome { verdict, emitted })
+        let effects = Effects::default();
+        Ok(EventOutcome { verdict, effects })
     }
 
     /// Calls served so far.
@@ -212,10 +215,10 @@ impl Instance {
         }
     }
 
-    fn take_emitted(&mut self) -> Vec<super::Emitted> {
+    fn take_effects(&mut self) -> Effects {
         match std::mem::replace(&mut self.store.data_mut().phase, Phase::Idle) {
-            Phase::Calling(running) => running.emitted,
-            _ => Vec::new(),
+            Phase::Calling(running) => running.effects,
+            _ => Effects::default(),
         }
     }
 }
@@ -231,8 +234,8 @@ fn failed(store: &mut Store<State>, error: &wasmtime::Error, fuel: usize) -> Fai
 fn matched<'a>(call: &Call<'a>) -> wit::Matched<'a> {
     wit::Matched {
         handler: call.handler,
-        listener: None,
-        state: None,
+        listener: call.listener.map(|heard| heard.id),
+        state: call.listener.map(|heard| heard.state),
     }
 }
 
@@ -259,7 +262,7 @@ fn reply_event(reply: wit::Reply, call: &Call<'_>, tenant: &Tenant) -> CloudEven
     };
     if let Some(id) = call.transaction_id {
         event.set_extension(
-            &tenant.transaction_attribute,
+            &tenant.config.compat.transaction_attribute,
             Attribute::Text(id.to_owned()),
         );
     }

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::bindings::conche::handler::request::Event;
 use super::bindings::conche::handler::types::{Draft, PayloadResult, SendError};
-use super::state::State;
-use super::{convert, effects};
+use super::state::{Running, State};
+use super::{Tenant, convert, effects};
 use crate::envelope::{CloudEvent, Fault, Message, headers, new_id};
 use crate::outbound::{self, Outbound};
 
@@ -29,14 +29,8 @@ pub(super) fn prepare(
     drafts: Vec<Draft>,
     timeout_ms: Option<u32>,
 ) -> wasmtime::Result<Prepared> {
-    let deadline = state.running("request")?.facts.deadline;
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .saturating_sub(RESERVE);
-    let wanted = timeout_ms.map_or(state.tenant.request_timeout, |ms| {
-        Duration::from_millis(u64::from(ms))
-    });
-    let timeout = wanted.min(left);
+    let tenant = state.tenant.clone();
+    let timeout = timeout_of(state.running("request")?, &tenant, timeout_ms);
     let mut queries = Vec::with_capacity(drafts.len().min(64));
     for draft in drafts {
         queries.push(prepare_one(state, draft, timeout)?);
@@ -45,7 +39,7 @@ pub(super) fn prepare(
         queries,
         timeout,
         outbound: state.tenant.outbound.clone(),
-        transaction_attribute: state.tenant.transaction_attribute.clone(),
+        transaction_attribute: state.tenant.config.compat.transaction_attribute.clone(),
     })
 }
 
@@ -55,44 +49,49 @@ fn prepare_one(
     timeout: Duration,
 ) -> wasmtime::Result<Result<(String, Message), SendError>> {
     let tenant = state.tenant.clone();
-    let limits = &tenant.policy.limits;
     let running = state.running("request")?;
     let granted = tenant.policy.grants.allows_request(&draft.type_);
-    if let Err(refusal) = effects::may_send(&draft.type_, granted) {
-        return Ok(Err(refusal));
-    }
-    let over = |text: String| Ok(Err(SendError::OverBudget(text)));
+    let sent = effects::may_send(&draft.type_, granted)
+        .and_then(|()| outgoing(running, &tenant, draft, new_id(), timeout));
+    Ok(sent.map(|(event, message)| (event.ty, message)))
+}
+
+/// What is sent at once, and not kept back as an effect: within the hop limit and the budgets of
+/// the call, which it uses up.
+pub(super) fn outgoing(
+    running: &mut Running,
+    tenant: &Tenant,
+    draft: Draft,
+    id: String,
+    timeout: Duration,
+) -> Result<(CloudEvent, Message), SendError> {
+    let limits = &tenant.policy.limits;
     if running.requests >= limits.requests {
-        return over(format!(
+        return Err(SendError::OverBudget(format!(
             "sent {} requests in this call: raise requests in [limits]",
             limits.requests
-        ));
+        )));
     }
     let hops = running.facts.hops.saturating_add(1);
-    if hops > tenant.hop_limit {
-        return over(format!(
-            "this query is {} hops away from its cause, the hop limit: do handlers ask in a circle?",
+    if hops > tenant.config.calls.hop_limit {
+        return Err(SendError::OverBudget(format!(
+            "this call is {} hops away from its cause, the hop limit: do handlers ask in a circle?",
             running.facts.hops
-        ));
+        )));
     }
-    let transaction_id = running.facts.transaction_id.clone();
-    let event = effects::event_of(draft, new_id(), &tenant, transaction_id.as_deref());
-    let mut message = match event.to_structured() {
-        Ok(mut message) => {
-            event.trace_to_headers(&mut message.headers);
-            message
-        }
-        Err(error) => return Ok(Err(SendError::Invalid(error.to_string()))),
-    };
+    let transaction_id = running.facts.transaction_id.as_deref();
+    let event = effects::event_of(draft, id, tenant, transaction_id);
+    let mut message = event
+        .to_structured()
+        .map_err(|error| SendError::Invalid(error.to_string()))?;
+    event.trace_to_headers(&mut message.headers);
     let size = message.body.len();
-    if let Err(refusal) = effects::fits(size, tenant.outbound.max_payload()) {
-        return Ok(Err(refusal));
-    }
+    effects::fits(size, tenant.outbound.max_payload())?;
     if running.requested_bytes + size > limits.request_bytes {
-        return over(format!(
+        return Err(SendError::OverBudget(format!(
             "asked with more than {} bytes in this call: raise request-bytes in [limits]",
             limits.request_bytes
-        ));
+        )));
     }
     running.requests += 1;
     running.requested_bytes += size;
@@ -102,7 +101,19 @@ fn prepare_one(
     message
         .headers
         .insert(headers::CONCHE_TIMEOUT_MS, timeout.as_millis().to_string());
-    Ok(Ok((event.ty, message)))
+    Ok((event, message))
+}
+
+/// What the guest wants to wait, less if the call has less left.
+pub(super) fn timeout_of(running: &Running, tenant: &Tenant, timeout_ms: Option<u32>) -> Duration {
+    let deadline = running.facts.deadline;
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .saturating_sub(RESERVE);
+    let wanted = timeout_ms.map_or(tenant.config.calls.request_timeout, |ms| {
+        Duration::from_millis(u64::from(ms))
+    });
+    wanted.min(left)
 }
 
 /// Sends all that may be sent, together, and waits for the answers.

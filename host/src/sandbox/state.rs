@@ -11,7 +11,7 @@ use super::failure::Raised;
 use super::limits::MemoryLimiter;
 use super::output::Output;
 use super::registrations::Registrations;
-use super::{Call, Emitted, Tenant};
+use super::{Call, Effects, Tenant};
 
 /// The most random bytes that a guest may ask for at once.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
@@ -57,7 +57,7 @@ pub(super) enum Phase {
 /// A call under way.
 pub(super) struct Running {
     pub(super) facts: CallFacts,
-    pub(super) emitted: Vec<Emitted>,
+    pub(super) effects: Effects,
     pub(super) emitted_bytes: usize,
     /// Hashes of the drafts without a key, to tell equal ones apart.
     pub(super) drafts: Vec<[u8; 32]>,
@@ -73,7 +73,11 @@ pub(super) struct CallFacts {
     pub(super) transaction_id: Option<String>,
     pub(super) attempt: u32,
     pub(super) hops: u32,
+    /// Where the event is stored, if it is: stream and sequence.
+    pub(super) stored_at: Option<(String, u64)>,
     pub(super) deadline: Instant,
+    /// The id of the listener that matched.
+    pub(super) listener: Option<String>,
 }
 
 impl State {
@@ -112,14 +116,26 @@ impl Phase {
                 transaction_id: call.transaction_id.map(str::to_owned),
                 attempt: call.attempt,
                 hops: call.hops,
+                stored_at: call.stored_at.map(|(stream, seq)| (stream.to_owned(), seq)),
                 deadline: call.deadline,
+                listener: call.listener.map(|heard| heard.id.to_owned()),
             },
-            emitted: Vec::new(),
+            effects: Effects::default(),
             emitted_bytes: 0,
             drafts: Vec::new(),
             requests: 0,
             requested_bytes: 0,
         }))
+    }
+}
+
+impl CallFacts {
+    /// `stream/sequence`, as headers have it.
+    pub(super) fn place(&self) -> String {
+        match &self.stored_at {
+            Some((stream, sequence)) => format!("{stream}/{sequence}"),
+            None => "-/-".to_owned(),
+        }
     }
 }
 

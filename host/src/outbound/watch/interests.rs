@@ -13,18 +13,23 @@ use super::{Interest, Key, Match, Seen};
 #[derive(Debug, Default)]
 pub(super) struct Interests {
     last: u64,
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<Key, Wanted>,
     /// Those that name a transaction id.
     by_transaction: HashMap<String, BTreeSet<Key>>,
     /// The others, under each of their types.
     by_type: HashMap<String, BTreeSet<Key>>,
 }
 
+/// An interest, and where its matches go.
 #[derive(Debug)]
-struct Entry {
-    interest: Interest,
-    once: bool,
-    to: mpsc::Sender<Match>,
+pub(super) struct Wanted {
+    pub(super) interest: Interest,
+    /// Only what was stored later than this.
+    pub(super) after: u64,
+    pub(super) once: bool,
+    /// What its owner calls it.
+    pub(super) tag: u64,
+    pub(super) to: mpsc::Sender<Match>,
 }
 
 impl Interests {
@@ -36,23 +41,23 @@ impl Interests {
         self.entries.is_empty()
     }
 
-    pub(super) fn add(&mut self, interest: Interest, once: bool, to: mpsc::Sender<Match>) -> Key {
+    pub(super) fn add(&mut self, wanted: Wanted) -> Key {
         self.last += 1;
         let key = Key(self.last);
-        match &interest.transaction_id {
+        match &wanted.interest.transaction_id {
             Some(id) => insert(&mut self.by_transaction, id, key),
             None => {
-                let types = interest.types.iter();
+                let types = wanted.interest.types.iter();
                 types.for_each(|ty| insert(&mut self.by_type, ty, key));
             }
         }
-        self.entries.insert(key, Entry { interest, once, to });
+        self.entries.insert(key, wanted);
         key
     }
 
     /// Whether it was there.
     pub(super) fn remove(&mut self, key: Key) -> bool {
-        let Some(Entry { interest, .. }) = self.entries.remove(&key) else {
+        let Some(Wanted { interest, .. }) = self.entries.remove(&key) else {
             return false;
         };
         match &interest.transaction_id {
@@ -90,15 +95,18 @@ impl Interests {
     pub(super) fn hand_out(&mut self, seen: &Arc<Seen>, transaction_id: Option<&str>) -> u64 {
         let mut missed = 0;
         for key in self.wanting(&seen.event.ty, transaction_id) {
-            let Some(Entry { once, to, .. }) = self.entries.get(&key) else {
+            let Some(wanted) = self.entries.get(&key) else {
                 continue;
             };
-            let (once, to) = (*once, to.clone());
+            if seen.sequence <= wanted.after {
+                continue;
+            }
+            let (once, tag, to) = (wanted.once, wanted.tag, wanted.to.clone());
             if once {
                 self.remove(key);
             }
             let seen = seen.clone();
-            match to.try_send(Match { key, seen }) {
+            match to.try_send(Match { key, tag, seen }) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => missed += 1,
                 Err(TrySendError::Closed(_)) => drop(self.remove(key)),
@@ -143,7 +151,7 @@ mod tests {
 
     use tokio::sync::mpsc;
 
-    use super::{Interest, Interests, Match, Seen};
+    use super::{Interest, Interests, Match, Seen, Wanted};
     use crate::envelope::{CloudEvent, Headers};
 
     fn interest(types: &[&str], transaction_id: Option<&str>) -> Interest {
@@ -164,6 +172,16 @@ mod tests {
         })
     }
 
+    fn wanted(interest: Interest, once: bool, to: &mpsc::Sender<Match>) -> Wanted {
+        Wanted {
+            interest,
+            after: 0,
+            once,
+            tag: 0,
+            to: to.clone(),
+        }
+    }
+
     fn drain(matches: &mut mpsc::Receiver<Match>) -> Vec<u64> {
         std::iter::from_fn(|| matches.try_recv().ok())
             .map(|found| found.key.0)
@@ -174,9 +192,9 @@ mod tests {
     fn type_and_transaction_id_both_have_to_fit() {
         let (to, mut matches) = mpsc::channel(8);
         let mut interests = Interests::default();
-        interests.add(interest(&["a", "b", "a"], None), false, to.clone());
-        interests.add(interest(&[], Some("t")), false, to.clone());
-        interests.add(interest(&["b", "c"], Some("t")), false, to);
+        interests.add(wanted(interest(&["a", "b", "a"], None), false, &to));
+        interests.add(wanted(interest(&[], Some("t")), false, &to));
+        interests.add(wanted(interest(&["b", "c"], Some("t")), false, &to));
         let mut check = |ty: &str, id: Option<&str>, expected: &[u64]| {
             assert_eq!(interests.hand_out(&seen(ty), id), 0);
             assert_eq!(drain(&mut matches), expected, "{ty} {id:?}");
@@ -190,11 +208,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_stored_before_is_passed_over() {
+        let (to, mut matches) = mpsc::channel(8);
+        let mut interests = Interests::default();
+        let after = |after| Wanted {
+            after,
+            ..wanted(interest(&["a"], None), true, &to)
+        };
+        interests.add(after(1));
+        interests.add(after(0));
+        interests.hand_out(&seen("a"), None);
+        assert_eq!(drain(&mut matches), [2]);
+        assert_eq!(interests.len(), 1);
+    }
+
+    #[test]
     fn once_is_once_and_nothing_is_left_behind() {
         let (to, mut matches) = mpsc::channel(8);
         let mut interests = Interests::default();
-        let once = interests.add(interest(&["a"], None), true, to.clone());
-        let kept = interests.add(interest(&["a"], Some("t")), false, to);
+        let once = interests.add(wanted(interest(&["a"], None), true, &to));
+        let kept = interests.add(wanted(interest(&["a"], Some("t")), false, &to));
         for _ in 0..2 {
             interests.hand_out(&seen("a"), Some("t"));
         }
@@ -208,7 +241,7 @@ mod tests {
     fn who_has_no_room_misses_and_who_is_gone_is_forgotten() {
         let (to, mut matches) = mpsc::channel(1);
         let mut interests = Interests::default();
-        interests.add(interest(&["a"], None), false, to);
+        interests.add(wanted(interest(&["a"], None), false, &to));
         assert_eq!(interests.hand_out(&seen("a"), None), 0);
         assert_eq!(interests.hand_out(&seen("a"), None), 1);
         assert_eq!(drain(&mut matches), [1]);

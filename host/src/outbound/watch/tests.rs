@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{CLOSE_AFTER, INTERESTS_MAX, Interest, Watch};
+use super::reader::CLOSE_AFTER;
+use super::{INTERESTS_MAX, Interest, Watch};
 use crate::embedded::Bus;
 use crate::envelope::{CloudEvent, Message, Payload, new_id};
 use crate::outbound::Outbound;
@@ -54,7 +55,7 @@ async fn it_closes_a_while_after_the_last_interest_and_opens_again() {
     let tap = watch.tap(of_type()).await.unwrap();
     tokio::time::advance(CLOSE_AFTER * 3).await;
     let (to, mut matches) = mpsc::channel(4);
-    watch.add(of_type(), true, to).await.unwrap();
+    watch.add(of_type(), 0, true, 0, to).await.unwrap();
     drop(tap);
     assert!(reads(&watch));
     // The last one goes by matching.
@@ -95,7 +96,7 @@ async fn the_end_waits_for_who_still_waits() {
     let watch = watch(&bus, &tasks);
     let mut tap = watch.tap(of_type()).await.unwrap();
     let (to, gone) = mpsc::channel(1);
-    watch.add(of_type(), false, to).await.unwrap();
+    watch.add(of_type(), 0, false, 0, to).await.unwrap();
     let draining = tasks.clone();
     let draining = tokio::spawn(async move { draining.drain(Duration::from_secs(20)).await });
     tasks.begun().await;
@@ -115,9 +116,9 @@ async fn interests_are_limited_and_full_receivers_counted() {
     let (to, mut matches) = mpsc::channel(1);
     let mut keys = Vec::new();
     for _ in 0..INTERESTS_MAX {
-        keys.push(watch.add(of_type(), false, to.clone()).await.unwrap());
+        keys.push(watch.add(of_type(), 0, false, 0, to.clone()).await.unwrap());
     }
-    assert!(watch.add(of_type(), false, to.clone()).await.is_err());
+    assert!(watch.add(of_type(), 0, false, 0, to.clone()).await.is_err());
     for key in &keys[2..] {
         assert!(watch.remove(*key));
     }

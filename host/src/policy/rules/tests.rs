@@ -123,6 +123,8 @@ fn defaults_by_name() {
     limits.log-bytes = 64KiB
     limits.output-bytes = 64KiB
     limits.registrations = 500
+    limits.listeners = 1000
+    limits.listener-age = 1d
     limits.concurrency = 16
     instances.mode = auto
     instances.max-calls = 10000
@@ -134,6 +136,7 @@ fn defaults_by_name() {
     retry.factor = 2
     retry.jitter = 0.2
     events.start = new
+    listeners.on-swap = drop
     "#);
 }
 

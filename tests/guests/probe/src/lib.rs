@@ -5,7 +5,7 @@
 //! - `cyverse.probe.Silence`: no answer
 //! - `cyverse.probe.Do` `{"steps": [STEP, …]}`: runs the steps (see `script`), answers
 //!   `{"calls": calls of this instance, "attempt": …, "outcomes": [one a step that ran]}`
-//! - `cyverse.probe.{Emit,Ask,AskAll,Exchange,Listen,Log,Sleep,Panic,Fault}` DATA: the one step
+//! - `cyverse.probe.{Emit,Ask,AskAll,Exchange,Listen,Unlisten,Log,Sleep,Panic,Fault}` DATA: the one step
 //!   `{"emit": DATA}` and so on, with its outcome as the answer
 //! - event `org.cyverse.events.probe.Do` `{"steps": […], "report": false}`: runs the steps; with
 //!   `report` it then emits `org.cyverse.events.probe.Done` with what the query `Do` would answer
@@ -173,7 +173,7 @@ conche_guest::plugin! {
     query "cyverse.probe.Do" => run,
     query [
         "cyverse.probe.Emit", "cyverse.probe.Ask", "cyverse.probe.AskAll", "cyverse.probe.Exchange",
-        "cyverse.probe.Listen", "cyverse.probe.Log", "cyverse.probe.Sleep", "cyverse.probe.Panic",
+        "cyverse.probe.Listen", "cyverse.probe.Unlisten", "cyverse.probe.Log", "cyverse.probe.Sleep", "cyverse.probe.Panic",
         "cyverse.probe.Fault",
     ] => one,
     event "org.cyverse.events.probe.Do" => run_event,

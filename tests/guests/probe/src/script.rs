@@ -53,6 +53,8 @@ enum Action {
     },
     Exchange(Exchange),
     Listen(Listen),
+    /// The id of a listener.
+    Unlisten(String),
     Log(Log),
     Sleep {
         ms: u64,
@@ -118,6 +120,7 @@ struct Listen {
     state: String,
     #[serde(default)]
     once: bool,
+    expires_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +191,9 @@ impl Step {
             } => ask_all(&queries, timeout_ms),
             Action::Exchange(exchange) => exchange.run().map_or_else(failed, answered),
             Action::Listen(listen) => listen.run(),
+            Action::Unlisten(id) => {
+                listeners::remove(&id).map_or_else(failed, |()| json!({ "removed": id }))
+            }
             Action::Log(log) => log.run(),
             Action::Sleep { ms } => {
                 std::thread::sleep(Duration::from_millis(ms));
@@ -285,6 +291,9 @@ impl Listen {
         }
         if self.once {
             listener = listener.once();
+        }
+        if let Some(ms) = self.expires_ms {
+            listener = listener.expires(Duration::from_millis(ms));
         }
         listeners::add(listener).map_or_else(failed, |id| json!({ "listener": id }))
     }

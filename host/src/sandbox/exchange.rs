@@ -1,0 +1,161 @@
+//! `exchange`: an event that a guest publishes at once, and the first that answers it. Must not know
+//! how events are watched.
+
+use tokio::time::timeout;
+
+use super::bindings::conche::handler::request::Event;
+use super::bindings::conche::handler::types::{Draft, SendError};
+use super::state::State;
+use super::{convert, effects, requests};
+use crate::envelope::{CloudEvent, Message, headers, transaction_id_of};
+use crate::outbound::watch::{Interest, Watch};
+use crate::outbound::{self, Outbound, Stored};
+
+/// Types that one exchange may wait for.
+const ANSWER_TYPES_MAX: usize = 64;
+
+/// An exchange that may begin.
+pub(super) struct Prepared {
+    subject: String,
+    message: Message,
+    interest: Interest,
+    timeout: std::time::Duration,
+    outbound: Outbound,
+    watch: Watch,
+    transaction_attribute: String,
+}
+
+/// Checks it; what is refused is the guest's answer.
+pub(super) fn prepare(
+    state: &mut State,
+    mut draft: Draft,
+    answer_types: Vec<String>,
+    timeout_ms: Option<u32>,
+) -> wasmtime::Result<Result<Prepared, SendError>> {
+    let tenant = state.tenant.clone();
+    let plugin = tenant.name.as_str();
+    let digest = tenant.digest;
+    let running = state.running("exchange")?;
+    let grants = &tenant.policy.grants;
+    let granted = effects::may_send(&draft.type_, grants.allows_exchange(&draft.type_))
+        .and_then(|()| waits_for(&answer_types, |ty| grants.allows_exchange(ty)));
+    if let Err(refusal) = granted {
+        return Ok(Err(refusal));
+    }
+    // The same in each run, as for an emit: a retry publishes nothing twice.
+    let id = effects::emit_id(running, plugin, &draft);
+    let own = running.facts.transaction_id.clone();
+    let transaction_id = draft.transaction_id.take().or(own);
+    let transaction_id = transaction_id.unwrap_or_else(|| transaction_id_of(&id));
+    draft.transaction_id = Some(transaction_id.clone());
+    let timeout = requests::timeout_of(running, &tenant, timeout_ms);
+    let (event, mut message) =
+        match requests::outgoing(running, &tenant, draft, id.clone(), timeout) {
+            Ok(sent) => sent,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+    let Some(subject) = tenant.config.event_subject(&event.ty) else {
+        return Ok(Err(no_stream(&event.ty)));
+    };
+    message.headers.insert(headers::NATS_MSG_ID, id);
+    let cause = format!("{}/{plugin}/{digest}", running.facts.place());
+    message.headers.insert(headers::CONCHE_CAUSE, cause);
+    Ok(Ok(Prepared {
+        subject,
+        message,
+        interest: Interest {
+            types: answer_types,
+            transaction_id: Some(transaction_id),
+        },
+        timeout,
+        outbound: tenant.outbound.clone(),
+        watch: tenant.watch.clone(),
+        transaction_attribute: tenant.config.compat.transaction_attribute.clone(),
+    }))
+}
+
+/// Publishes, and waits for the answer.
+pub(super) async fn ask(prepared: Prepared) -> Result<Event, SendError> {
+    let attribute = prepared.transaction_attribute.clone();
+    let answer = timeout(prepared.timeout, publish_and_wait(prepared)).await;
+    let answer = answer.map_err(|_| SendError::TimedOut)??;
+    Ok(convert::answer(answer, &attribute))
+}
+
+async fn publish_and_wait(prepared: Prepared) -> Result<CloudEvent, SendError> {
+    let Prepared {
+        subject,
+        message,
+        interest,
+        outbound,
+        watch,
+        ..
+    } = prepared;
+    // Before the event is there: its answer may come at once.
+    let mut answers = watch.tap(interest.clone()).await.map_err(send_error)?;
+    let published = outbound.publish_event(&subject, message).await;
+    let stored = published.map_err(send_error)?;
+    if stored.duplicate {
+        // An earlier run published it: the answer may be there already.
+        return answered_before(&watch, &interest, &stored).await;
+    }
+    loop {
+        let Some(seen) = answers.next().await else {
+            return Err(SendError::Other("the host is about to end".to_owned()));
+        };
+        // One stream counts all; of another's there is nothing to compare.
+        if stored.stream != watch.stream() || seen.sequence > stored.sequence {
+            return Ok(seen.event.clone());
+        }
+    }
+}
+
+/// The first answer after what is stored already.
+async fn answered_before(
+    watch: &Watch,
+    interest: &Interest,
+    stored: &Stored,
+) -> Result<CloudEvent, SendError> {
+    let after = if stored.stream == watch.stream() {
+        stored.sequence
+    } else {
+        0
+    };
+    let found = watch.first_after(after, interest).await;
+    found.map_err(send_error)
+}
+
+/// What stands between a guest and the events it waits for.
+pub(super) fn waits_for<E: ToString>(
+    types: &[String],
+    granted: impl Fn(&str) -> Result<(), E>,
+) -> Result<(), SendError> {
+    if types.is_empty() {
+        let text = "no answer types: name at least one type of event to wait for";
+        return Err(SendError::Invalid(text.to_owned()));
+    }
+    if types.len() > ANSWER_TYPES_MAX {
+        return Err(SendError::OverBudget(format!(
+            "waits for {} types, more than {ANSWER_TYPES_MAX}",
+            types.len()
+        )));
+    }
+    let refused = types.iter().find_map(|ty| granted(ty).err());
+    match refused {
+        Some(refusal) => Err(SendError::Refused(refusal.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn no_stream(ty: &str) -> SendError {
+    SendError::Other(format!("no stream takes `{ty}`"))
+}
+
+fn send_error(error: outbound::SendError) -> SendError {
+    match error {
+        outbound::SendError::NoResponders { .. } => SendError::NoResponders,
+        outbound::SendError::TimedOut { .. } => SendError::TimedOut,
+        outbound::SendError::Busy { .. } => SendError::Busy,
+        other => SendError::Other(other.to_string()),
+    }
+}
