@@ -14,6 +14,7 @@ mod gateway;
 mod gateway_limits;
 mod health;
 mod http;
+mod interop;
 mod malformed;
 mod nats;
 mod reload;
