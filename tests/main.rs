@@ -12,6 +12,7 @@ mod directory;
 mod embedded;
 mod gateway;
 mod gateway_limits;
+mod golden;
 mod health;
 mod http;
 mod interop;

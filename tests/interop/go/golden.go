@@ -45,9 +45,24 @@ var goldens = []golden{
 		},
 	},
 	{
+		file: "ask",
+		ty:   "cyverse.probe.Ask",
+		data: map[string]any{"op": "cyverse.old.Get", "data": map[string]any{"user": "ada"}, "timeout_ms": 100},
+	},
+	{
 		file: "fault",
 		ty:   "cyverse.probe.Fault",
 		data: map[string]any{"code": 422, "message": "no such user", "details": map[string]any{"user": "ada"}},
+	},
+	{
+		file: "effect",
+		ty:   "cyverse.probe.Emit",
+		data: map[string]any{
+			"type":       "org.cyverse.events.probe.Out",
+			"subject":    "Ada Lovelace",
+			"extensions": map[string]any{"flag": true, "number": 42, "text": "42"},
+			"data":       map[string]any{"user": "ada"},
+		},
 	},
 	{file: "event", ty: "org.cyverse.events.GreetingRequested", data: map[string]any{"name": "Ada"}},
 	{file: "event-bytes", ty: "org.cyverse.events.probe.Do", data: []byte(`{"steps":[],"report":true}`)},
@@ -60,7 +75,7 @@ func writeGolden(directory string) error {
 		if source == "" {
 			source = "https://example.org/users-microservice/users-0"
 		}
-		ce, err := createCloudEvent(source, message.ty, "tid-c0usj6qljdkc1t9civw0", message.data)
+		ce, err := createCloudEvent(source, message.ty, "tid-c0usj6qljdkc1t9cj000", message.data)
 		if err != nil {
 			return err
 		}
