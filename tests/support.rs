@@ -1,6 +1,7 @@
 //! A host with the guests a test names, on a bus or a server of its own and in its own directory.
 
 mod directory;
+pub(crate) mod interop;
 pub(crate) mod server;
 mod wire;
 

@@ -7,6 +7,7 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use conche::embedded::Bus;
 use conche::envelope::Message;
 use conche::subject::SubjectPattern;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::DEADLINE;
@@ -14,6 +15,12 @@ use super::DEADLINE;
 pub(crate) enum Wire {
     Nats(async_nats::Client),
     Bus(Bus),
+}
+
+/// Hears what is sent to a subject, and answers nothing.
+pub(crate) enum Ear {
+    Nats(async_nats::Subscriber),
+    Bus(conche::embedded::Subscription),
 }
 
 /// A message as a stream has it.
@@ -65,6 +72,14 @@ impl Wire {
                 })?;
                 Ok(from_nats(answer.headers.as_ref(), answer.payload))
             }
+        }
+    }
+
+    /// Hears what is sent to a subject from now on.
+    pub(crate) async fn listen(&self, subject: &str) -> Ear {
+        match self {
+            Wire::Nats(client) => Ear::Nats(client.subscribe(subject.to_owned()).await.unwrap()),
+            Wire::Bus(bus) => Ear::Bus(bus.subscribe(&subject.parse().unwrap(), "").unwrap()),
         }
     }
 
@@ -147,6 +162,23 @@ impl Wire {
         answer.map_or(json!(null), |answer| {
             serde_json::from_slice(&answer.payload).unwrap()
         })
+    }
+}
+
+impl Ear {
+    /// The next message.
+    pub(crate) async fn next(&mut self) -> Message {
+        let heard = async {
+            match self {
+                Ear::Nats(subscriber) => {
+                    let message = subscriber.next().await.unwrap();
+                    from_nats(message.headers.as_ref(), message.payload)
+                }
+                Ear::Bus(subscription) => subscription.next().await.unwrap().message,
+            }
+        };
+        let heard = tokio::time::timeout(DEADLINE, heard).await;
+        heard.expect("nothing was sent")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{shell, tidy, workspace::Workspace};
+use crate::{go, shell, tidy, workspace::Workspace};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let cargo = |line: &str| {
@@ -12,6 +12,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     };
     tidy::run(workspace)?;
     shell::run(&mut cargo("fmt --all --check"))?;
+    go::check(workspace)?;
 
     let client = "-p conche --no-default-features --features client";
     let tree = shell::read(&mut cargo(&format!(

@@ -9,12 +9,14 @@ use crate::workspace::Workspace;
 mod bench;
 mod check;
 mod demo;
+mod go;
 mod guests;
 mod image;
 mod nats_server;
 mod shell;
 mod test;
 mod tidy;
+mod wheel;
 mod workspace;
 
 struct Task {
@@ -46,7 +48,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "check",
         arguments: "",
-        about: "formatting, clippy, the client feature without wasmtime, docs, tidy",
+        about: "formatting, clippy, go vet, the client feature without wasmtime, docs, tidy",
         run: |workspace, arguments| none(arguments).and_then(|()| check::run(workspace)),
     },
     Task {

@@ -1,8 +1,8 @@
-//! Builds what the tests need (guests, a nats-server), names it in the environment, runs them.
+//! Builds what the tests need (guests, a nats-server, the Go program), names it in the environment, runs them.
 
 use anyhow::{Result, bail};
 
-use crate::{guests, nats_server, shell, workspace::Workspace};
+use crate::{go, guests, nats_server, shell, workspace::Workspace};
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     // Always the whole workspace: for a part of it cargo would choose other features of the same
@@ -19,6 +19,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     command
         .env("CONCHE_GUESTS", &built.guests)
         .env("CONCHE_PLUGINS_BUILT", &built.plugins)
+        .env(go::INTEROP, go::build_interop(workspace)?)
         .env(nats_server::VARIABLE, nats_server::path(workspace)?);
     shell::run(command.current_dir(&workspace.root))
 }
