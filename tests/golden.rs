@@ -27,9 +27,11 @@ enum Out {
     Query(&'static str),
     /// A message in this stream, on this subject.
     Stored(&'static str, &'static str),
+    /// As [`Out::Stored`], by a listener, whose id is in it.
+    Heard(&'static str, &'static str),
 }
 
-const EXCHANGES: [(&str, Out); 17] = [
+const EXCHANGES: [(&str, Out); 19] = [
     ("query", Out::Reply),
     ("query-bytes", Out::Reply),
     ("query-string", Out::Reply),
@@ -44,6 +46,14 @@ const EXCHANGES: [(&str, Out); 17] = [
     (
         "effect",
         Out::Stored(EVENTS, "org.cyverse.events.probe.Out"),
+    ),
+    (
+        "exchange",
+        Out::Stored(EVENTS, "org.cyverse.events.GreetingRequested"),
+    ),
+    (
+        "listener-once",
+        Out::Heard(EVENTS, "org.cyverse.events.probe.Heard"),
     ),
     (
         "event",
@@ -114,7 +124,7 @@ async fn exchange_all(on: On) {
         let sent = read(&format!("{name}.in.txt"));
         let ids = match out {
             Out::Stored(..) => Ids::Hashed,
-            Out::Reply | Out::Query(_) | Out::Silence => Ids::Fresh,
+            Out::Reply | Out::Query(_) | Out::Silence | Out::Heard(..) => Ids::Fresh,
         };
         let came = mask(&exchange(&host, &sent, out).await, &sent, ids);
         let file = format!("{name}.out.txt");
@@ -150,7 +160,7 @@ async fn exchange(host: &TestHost, sent: &str, out: Out) -> String {
             let (query, _) = tokio::join!(ear.next(), asked);
             show(op, &query)
         }
-        Out::Stored(stream, pattern) => {
+        Out::Stored(stream, pattern) | Out::Heard(stream, pattern) => {
             if subject.starts_with("cyverse.") {
                 let answer = host.wire.request(subject, message, DEADLINE).await;
                 answer.unwrap();

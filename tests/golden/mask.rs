@@ -13,8 +13,9 @@ pub(super) enum Ids {
 type Shape = fn(&str) -> Option<usize>;
 
 /// Each with what stands for it.
-const SHAPES: [(Shape, &str); 4] = [
+const SHAPES: [(Shape, &str); 5] = [
     (id, ID),
+    (listener, "listener-<xid>"),
     (time, "<time>"),
     (digest, "<digest>"),
     (timeout, "Conche-Timeout-Ms: <ms>"),
@@ -48,10 +49,17 @@ pub(super) fn mask(text: &str, given: &str, ids: Ids) -> String {
 }
 
 fn id(text: &str) -> Option<usize> {
-    const PREFIX: &str = "cloudevent-";
-    let xid = text.strip_prefix(PREFIX)?;
+    xid_after("cloudevent-", text)
+}
+
+fn listener(text: &str) -> Option<usize> {
+    xid_after("listener-", text)
+}
+
+fn xid_after(prefix: &str, text: &str) -> Option<usize> {
+    let xid = text.strip_prefix(prefix)?;
     let length = run(xid, |b| matches!(b, b'0'..=b'9' | b'a'..=b'v'));
-    (length == 20).then_some(PREFIX.len() + length)
+    (length == 20).then_some(prefix.len() + length)
 }
 
 fn time(text: &str) -> Option<usize> {

@@ -49,11 +49,10 @@ pub(super) fn prepare(
     let transaction_id = transaction_id.unwrap_or_else(|| transaction_id_of(&id));
     draft.transaction_id = Some(transaction_id.clone());
     let timeout = requests::timeout_of(running, &tenant, timeout_ms);
-    let (event, mut message) =
-        match requests::outgoing(running, &tenant, draft, id.clone(), timeout) {
-            Ok(sent) => sent,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+    let (event, mut message) = match requests::outgoing(running, &tenant, draft, id.clone()) {
+        Ok(sent) => sent,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let Some(subject) = tenant.config.event_subject(&event.ty) else {
         return Ok(Err(no_stream(&event.ty)));
     };

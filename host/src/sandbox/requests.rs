@@ -52,8 +52,12 @@ fn prepare_one(
     let running = state.running("request")?;
     let granted = tenant.policy.grants.allows_request(&draft.type_);
     let sent = effects::may_send(&draft.type_, granted)
-        .and_then(|()| outgoing(running, &tenant, draft, new_id(), timeout));
-    Ok(sent.map(|(event, message)| (event.ty, message)))
+        .and_then(|()| outgoing(running, &tenant, draft, new_id()));
+    Ok(sent.map(|(event, mut message)| {
+        let left = timeout.as_millis().to_string();
+        message.headers.insert(headers::CONCHE_TIMEOUT_MS, left);
+        (event.ty, message)
+    }))
 }
 
 /// What is sent at once, and not kept back as an effect: within the hop limit and the budgets of
@@ -63,7 +67,6 @@ pub(super) fn outgoing(
     tenant: &Tenant,
     draft: Draft,
     id: String,
-    timeout: Duration,
 ) -> Result<(CloudEvent, Message), SendError> {
     let limits = &tenant.policy.limits;
     if running.requests >= limits.requests {
@@ -98,9 +101,6 @@ pub(super) fn outgoing(
     message
         .headers
         .insert(headers::CONCHE_HOPS, hops.to_string());
-    message
-        .headers
-        .insert(headers::CONCHE_TIMEOUT_MS, timeout.as_millis().to_string());
     Ok((event, message))
 }
 

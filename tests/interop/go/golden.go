@@ -64,6 +64,25 @@ var goldens = []golden{
 			"data":       map[string]any{"user": "ada"},
 		},
 	},
+	{
+		file: "exchange",
+		ty:   "cyverse.probe.Exchange",
+		data: map[string]any{
+			"type":         "org.cyverse.events.GreetingRequested",
+			"answer_types": []string{"org.cyverse.events.AuditRecorded"},
+			"data":         map[string]any{"user": "ada"},
+		},
+	},
+	{
+		file: "listener-once",
+		ty:   "cyverse.probe.Do",
+		data: map[string]any{"steps": []any{
+			map[string]any{"listen": map[string]any{
+				"handler": "heard", "types": []string{"org.cyverse.events.probe.Out"}, "once": true, "state": "kept",
+			}},
+			map[string]any{"emit": map[string]any{"type": "org.cyverse.events.probe.Out", "data": 1}},
+		}},
+	},
 	{file: "event", ty: "org.cyverse.events.GreetingRequested", data: map[string]any{"name": "Ada"}},
 	{file: "event-bytes", ty: "org.cyverse.events.probe.Do", data: []byte(`{"steps":[],"report":true}`)},
 }
