@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use conche::config::LoadError;
+use conche::host::NoDirectory;
 
 /// Exit codes, beside clap's 2 for usage.
 pub(crate) const EXIT_FAILED: u8 = 1;
@@ -66,7 +67,7 @@ impl Cli {
             Ok(code) => code,
             Err(error) => {
                 output::error(&error);
-                let configuration = error.downcast_ref::<LoadError>().is_some();
+                let configuration = error.is::<LoadError>() || error.is::<NoDirectory>();
                 ExitCode::from(if configuration {
                     EXIT_CONFIGURATION
                 } else {

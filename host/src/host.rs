@@ -4,9 +4,11 @@
 mod probes;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -42,6 +44,17 @@ pub struct Host {
     probes: Probes,
     report: watch::Receiver<Report>,
     shutdown: Shutdown,
+}
+
+/// The plugins directory is not there: a mistake of the configuration.
+#[derive(Debug, Error)]
+#[error(
+    "plugins directory `{}` does not exist or is no directory: create it, or name another",
+    .dir.display()
+)]
+pub struct NoDirectory {
+    /// As it was configured.
+    pub dir: PathBuf,
 }
 
 impl Host {
@@ -188,13 +201,12 @@ impl Host {
     }
 }
 
-fn check_directory(config: &Config) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        config.plugins.dir.is_dir(),
-        "plugins directory `{}` does not exist or is no directory: create it, or name another",
-        config.plugins.dir.display()
-    );
-    Ok(())
+fn check_directory(config: &Config) -> Result<(), NoDirectory> {
+    let dir = &config.plugins.dir;
+    match dir.is_dir() {
+        true => Ok(()),
+        false => Err(NoDirectory { dir: dir.clone() }),
+    }
 }
 
 /// Connects, or makes a bus.

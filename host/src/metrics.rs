@@ -173,7 +173,7 @@ impl Metrics {
         self.unserved.inc();
     }
 
-    /// A message on a query subject that is no CloudEvent.
+    /// A message on a query subject that is no CloudEvent of that subject.
     pub fn query_undecodable(&self) {
         self.undecodable.inc();
     }

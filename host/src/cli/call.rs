@@ -23,7 +23,7 @@ use super::{EXIT_REFUSED, log, output, serve, single};
 #[command(after_help = "\
 Prints what the handler emitted and answered to stdout, a line each; its log goes to stderr. Nothing
 is sent anywhere, and nobody answers what it asks. Exit code 5 if the plugin is refused, or if the
-handler failed, answered a fault, or asked for a retry.
+handler failed, answered a fault, rejected the event, or asked for a retry.
 
 Example:
   conche call greeter.wasm cyverse.greeter.Greet '{\"name\":\"Ada\"}'

@@ -34,6 +34,7 @@ impl Dev {
     /// Serves until SIGTERM or SIGINT; a second one ends at once.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut flags = self.common.flags();
+        flags.policies = Some(self.dir.clone());
         flags.plugins = Some(self.dir);
         flags.listen = self.listen;
         serve::serve(Config::load(Mode::Dev, &flags)?, banner)

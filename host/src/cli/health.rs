@@ -20,9 +20,14 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Ask a running host whether it is ready: 0 if so, else 1 and why not
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  conche health\n  conche health --url http://127.0.0.1:8081/readyz"
-)]
+#[command(after_help = "\
+Without --url it asks where the configuration has the host's probes: listen in [health], or
+CONCHE_HEALTH_LISTEN. CONCHE_CONFIG names the file if --config does not. Exit code 3 if the
+configuration is wrong.
+
+Example:
+  conche health
+  conche health --url http://127.0.0.1:8081/readyz")]
 pub(crate) struct Health {
     /// What to ask [default: /readyz at health.listen of the configuration]
     #[arg(long, value_name = "URL")]

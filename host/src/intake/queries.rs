@@ -1,6 +1,7 @@
 //! One loop for each op: reads always, then admits or sheds. What waits is handed to a task of its
 //! own, so that a slow handler delays no other query and nothing fills up unread.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -65,6 +66,8 @@ pub(super) struct QueryLoop {
     /// Who serves it, or did until a moment ago: what is on its way when a plugin leaves is still
     /// for it to answer.
     last: Mutex<Option<Route>>,
+    /// Messages that are no query of the subject.
+    passed_over: AtomicU64,
 }
 
 impl QueryLoop {
@@ -81,6 +84,7 @@ impl QueryLoop {
             leave: shutdown.child(),
             shutdown,
             last: Mutex::new(None),
+            passed_over: AtomicU64::new(0),
         }
     }
 
@@ -165,18 +169,14 @@ impl QueryLoop {
         let mut event = match CloudEvent::decode(&message) {
             Ok(event) => event,
             Err(error) => {
-                self.dispatcher.metrics().query_undecodable();
-                warn!(subject, %error, "a message that is no CloudEvent: not answered");
+                self.pass_over(&subject, &error);
                 return None;
             }
         };
         // Whoever may ask one op has not thereby been allowed to ask another.
         if event.ty != subject {
-            warn!(
-                subject,
-                ty = event.ty,
-                "a query whose type is not its subject: not answered"
-            );
+            let reason = format!("its type is `{}`, not its subject", event.ty);
+            self.pass_over(&subject, &reason);
             return None;
         }
         event.trace_from_headers(&message.headers);
@@ -204,6 +204,20 @@ impl QueryLoop {
             message: answer.into_message(max_payload)?,
             event_id: event.id,
         })
+    }
+}
+
+impl QueryLoop {
+    /// Counts a message that is no query of the subject. Others decide how many there are: the log
+    /// has the first, and then ever fewer of them.
+    fn pass_over(&self, subject: &str, reason: &dyn std::fmt::Display) {
+        self.dispatcher.metrics().query_undecodable();
+        let count = self.passed_over.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            warn!(subject, %reason, count, "a message that is no CloudEvent of its subject: not answered");
+        } else {
+            debug!(subject, %reason, count, "a message that is no CloudEvent of its subject");
+        }
     }
 }
 

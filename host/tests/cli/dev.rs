@@ -164,7 +164,7 @@ fn a_start_without_plugins_says_what_to_do() {
 fn what_keeps_it_from_starting_is_one_line() {
     let place = place(&[]);
     let run = place.run(&["dev", "none", "--listen", "127.0.0.1:0", "--log", "error"]);
-    assert_eq!((run.code, &*run.stdout), (Some(1), ""));
+    assert_eq!((run.code, &*run.stdout), (Some(3), ""));
     let reason = "/none` does not exist or is no directory: create it, or name another\n";
     assert!(
         run.stderr.starts_with("conche: plugins directory `"),
