@@ -6,31 +6,24 @@
 //! deduplicated and so never happened, and misses some in a reconnect.
 
 mod interests;
+mod reader;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{debug, warn};
 
-use super::tail::Tail;
 use super::{Outbound, SendError};
-use crate::envelope::{CloudEvent, Headers, Message};
+use crate::envelope::{CloudEvent, Headers};
 use crate::shutdown::Shutdown;
 use interests::Interests;
+use reader::Reader;
 
 /// How many interests one process may have at once.
 pub const INTERESTS_MAX: usize = 65_536;
-
-/// How long the consumer stays after the last interest is gone: exchanges come one after the other.
-const CLOSE_AFTER: Duration = Duration::from_secs(30);
-
-/// At the end of the process: how often it is looked whether those still waiting have gone.
-const LOOK_AT_THE_END: Duration = Duration::from_millis(50);
 
 /// Events that wait in a [`Tap`] to be read.
 const TAP_CAPACITY: usize = 256;
@@ -99,12 +92,6 @@ enum Opening {
     Begun,
     Open,
     Failed(SendError),
-}
-
-/// Ends a reader, however it ends.
-struct Reader {
-    inner: Arc<Inner>,
-    opening: watch::Sender<Opening>,
 }
 
 /// One interest of one's own, removed when dropped.
@@ -223,11 +210,7 @@ impl Watch {
         let (sender, opening) = watch::channel(Opening::Begun);
         state.reader = Some(opening.clone());
         drop(state);
-        let reader = Reader {
-            inner: inner.clone(),
-            opening: sender,
-        };
-        inner.tasks.spawn(reader.run());
+        inner.tasks.spawn(Reader::new(inner.clone(), sender).run());
         Ok((key, opening))
     }
 }
@@ -253,114 +236,14 @@ impl Drop for Unopened<'_> {
     }
 }
 
-impl Reader {
-    async fn run(self) {
-        let mut tail = match self.inner.outbound.tail(&self.inner.stream).await {
-            Ok(tail) => tail,
-            Err(error) => {
-                // Who comes from now on tries anew; who waits hears of it.
-                self.inner.state().reader = None;
-                self.opening.send_replace(Opening::Failed(error));
-                return;
-            }
-        };
-        debug!(stream = self.inner.stream, "reading along");
-        self.opening.send_replace(Opening::Open);
-        self.read(&mut tail).await;
-        debug!(stream = self.inner.stream, "nobody is interested any more");
-        tail.close().await;
-    }
-
-    /// Reads until nobody was interested for a while. When the process is to end, it reads for as
-    /// long as somebody still waits: calls under way are finished.
-    async fn read(&self, tail: &mut Tail) {
-        let mut look_at = Instant::now() + CLOSE_AFTER;
-        let mut ending = false;
-        loop {
-            tokio::select! {
-                (sequence, message) = tail.next() => self.inner.hand_out(sequence, message),
-                () = self.inner.tasks.begun(), if !ending => {
-                    ending = true;
-                    look_at = Instant::now();
-                }
-                () = tokio::time::sleep_until(look_at) => {
-                    match self.inner.state().close_if_idle(ending) {
-                        Some(next) => look_at = next,
-                        None => return,
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let mut state = self.inner.state();
-        let ours = self.opening.subscribe();
-        if let Some(reader) = &state.reader
-            && reader.same_channel(&ours)
-        {
-            // Cut short: nobody hears of anything any more.
-            state.reader = None;
-            state.interests.clear();
-        }
-    }
-}
-
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics half-way through a change of it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn hand_out(&self, sequence: u64, message: Message) {
-        if self.state().interests.is_empty() {
-            return;
-        }
-        // Others publish to the stream what they like.
-        let Ok(event) = CloudEvent::decode(&message) else {
-            return;
-        };
-        let seen = Arc::new(Seen {
-            sequence,
-            event,
-            headers: message.headers,
-        });
-        let transaction_id = seen.event.transaction_id(&self.transaction_attribute);
-        let mut state = self.state();
-        let missed = state.interests.hand_out(&seen, transaction_id);
-        state.note_if_empty();
-        drop(state);
-        if missed > 0 {
-            let missed = missed + self.missed.fetch_add(missed, Ordering::Relaxed);
-            if missed.is_power_of_two() {
-                warn!(missed, "events came faster than listeners took them");
-            }
-        }
-    }
 }
 
 impl State {
-    /// Forgets the reader if it may close now; otherwise says when to look again.
-    fn close_if_idle(&mut self, ending: bool) -> Option<Instant> {
-        let now = Instant::now();
-        let next = if ending {
-            self.interests.forget_closed();
-            match self.interests.is_empty() {
-                true => now,
-                false => now + LOOK_AT_THE_END,
-            }
-        } else {
-            self.empty_since.unwrap_or(now) + CLOSE_AFTER
-        };
-        if next <= now {
-            self.reader = None;
-            return None;
-        }
-        Some(next)
-    }
-
     fn note_if_empty(&mut self) {
         if self.interests.is_empty() {
             self.empty_since.get_or_insert_with(Instant::now);

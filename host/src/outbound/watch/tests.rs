@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{CLOSE_AFTER, INTERESTS_MAX, Interest, Watch};
+use super::reader::CLOSE_AFTER;
+use super::{INTERESTS_MAX, Interest, Watch};
 use crate::embedded::Bus;
 use crate::envelope::{CloudEvent, Message, Payload, new_id};
 use crate::outbound::Outbound;
