@@ -5,26 +5,12 @@ use std::time::Duration;
 
 use conche::envelope::{Attribute, CloudEvent, Fault, Message, headers};
 
-use crate::support::{On, TestHost, event, guest};
+use crate::support::{On, TestHost, event, guest, on_both};
 
 const GREET: &str = "cyverse.greeter.Greet";
 const EVENTS: &str = "conche-events";
 const DEAD: &str = "conche-events-dlq";
 const DO: &str = "org.cyverse.events.probe.Do";
-
-/// The same test on both.
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod on_nats {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() { super::$name(super::On::Nats).await; })+
-        }
-        mod on_the_bus {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() { super::$name(super::On::Bus).await; })+
-        }
-    };
-}
 
 on_both! {
     a_query_is_answered_with_its_transaction_id,

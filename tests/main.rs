@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod behaviour;
+mod client;
 mod consumers;
 mod directory;
 mod embedded;
@@ -14,9 +15,12 @@ mod gateway;
 mod gateway_limits;
 mod health;
 mod http;
+mod listeners;
 mod malformed;
 mod nats;
 mod reload;
 mod sandbox;
+mod service;
+mod service_events;
 mod support;
 mod watch;

@@ -39,6 +39,21 @@ pub(crate) enum On {
     Bus,
 }
 
+/// Each of these tests on a server and on the bus.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod on_nats {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name(crate::support::On::Nats).await; })+
+        }
+        mod on_the_bus {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name(crate::support::On::Bus).await; })+
+        }
+    };
+}
+pub(crate) use on_both;
+
 /// A built component: of `cargo xtask test`, or of `cargo xtask guests` before.
 pub(crate) fn guest(name: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");

@@ -14,24 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, On, Wire, event, resolve};
+use crate::support::{DEADLINE, On, Wire, event, on_both, resolve};
 
 const EVENTS: &str = "conche-events";
 const A: &str = "org.cyverse.events.A";
 const B: &str = "org.cyverse.events.B";
-
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod on_nats {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() { super::$name(super::On::Nats).await; })+
-        }
-        mod on_the_bus {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() { super::$name(super::On::Bus).await; })+
-        }
-    };
-}
 
 on_both! {
     types_and_transaction_ids_choose,

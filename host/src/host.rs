@@ -14,15 +14,16 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
-use crate::embedded::{Bus, BusConfig, Retention, StreamLimits};
+use crate::embedded::{Bus, BusConfig};
 use crate::gateway::{self, Gateway};
-use crate::intake::{Intake, Source};
+use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::nats::{ConnectError, Nats};
-use crate::outbound::Outbound;
+use crate::outbound::{self, Outbound};
 use crate::reload::{Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
+use crate::source::Source;
 use crate::watch::Watch;
 use probes::Probes;
 
@@ -269,16 +270,6 @@ pub fn embedded_bus(config: &Config) -> anyhow::Result<Bus> {
         duplicate_window: events.duplicate_window,
         ..BusConfig::default()
     });
-    bus.create_stream(&events.stream, &events.subjects)?;
-    let dead = format!("{}-dlq", events.stream);
-    let subjects = [
-        format!("conche.dlq.{}.>", events.stream).parse()?,
-        format!("conche.redrive.{}.>", events.stream).parse()?,
-    ];
-    let limits = StreamLimits {
-        retention: Retention::DiscardNew,
-        ..StreamLimits::default()
-    };
-    bus.create_stream_with(&dead, &subjects, limits)?;
+    outbound::create_embedded_streams(&bus, events)?;
     Ok(bus)
 }
