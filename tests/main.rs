@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod behaviour;
+mod client;
 mod consumers;
 mod directory;
 mod dynamic;
@@ -17,9 +18,12 @@ mod golden;
 mod health;
 mod http;
 mod interop;
+mod listeners;
 mod malformed;
 mod nats;
 mod reload;
 mod sandbox;
+mod service;
+mod service_events;
 mod support;
 mod watch;

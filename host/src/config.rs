@@ -247,9 +247,14 @@ pub struct Explained {
 impl Config {
     /// The `source` of what this plugin sends.
     pub fn source_of(&self, plugin: &PluginName) -> String {
+        self.source_named(plugin.as_str())
+    }
+
+    /// The `source` of what somebody sends who is no plugin, and is called so in its place.
+    pub fn source_named(&self, name: &str) -> String {
         self.source
             .replace("{client_id}", &self.client_id)
-            .replace("{plugin}", plugin.as_str())
+            .replace("{plugin}", name)
     }
 
     /// The subject that events of a type travel on: the type itself, the one for what is no

@@ -26,6 +26,7 @@ mod laws;
 mod tests;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
 pub use attribute::{Flaw, JsonType};
 pub use encode::EncodeError;
@@ -209,6 +210,24 @@ impl CloudEvent {
                 name: name.to_owned(),
                 value,
             }),
+        }
+    }
+
+    /// What tells this event from all others, for JetStream's duplicate window: a hash of source and
+    /// id, because ids are unique only for their source.
+    pub fn message_id(&self) -> String {
+        ids::message_id(&self.source, &self.id)
+    }
+
+    /// Reads the data as JSON; none at all reads as `null`.
+    ///
+    /// # Errors
+    /// It is no JSON, or not what `T` wants.
+    pub fn data_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        match &self.data {
+            None => serde_json::from_str("null"),
+            Some(Payload::Json(text) | Payload::Text(text)) => serde_json::from_str(text),
+            Some(Payload::Binary(bytes)) => serde_json::from_slice(bytes),
         }
     }
 

@@ -128,7 +128,7 @@ async fn event(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     };
     message
         .headers
-        .insert(headers::NATS_MSG_ID, convert::message_id(&event));
+        .insert(headers::NATS_MSG_ID, event.message_id());
     let Some(subject) = gateway.config.event_subject(&event.ty) else {
         let text = format!("no stream takes events of type `{}`", event.ty);
         return problem(StatusCode::NOT_FOUND, &text);

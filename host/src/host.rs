@@ -17,9 +17,9 @@ use tracing::{info, warn};
 use crate::admission::Lanes;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
-use crate::embedded::{Bus, BusConfig, Retention, StreamLimits};
+use crate::embedded::{Bus, BusConfig};
 use crate::gateway::{self, Gateway};
-use crate::intake::{Intake, Source, dynamic};
+use crate::intake::{Intake, dynamic};
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
 use crate::nats::{ConnectError, Nats};
@@ -28,6 +28,7 @@ use crate::outbound::{self, Outbound};
 use crate::reload::{Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
+use crate::source::Source;
 use crate::watch::Watch;
 use probes::Probes;
 
@@ -316,16 +317,6 @@ pub fn embedded_bus(config: &Config) -> anyhow::Result<Bus> {
         duplicate_window: events.duplicate_window,
         ..BusConfig::default()
     });
-    bus.create_stream(&events.stream, &events.subjects)?;
-    let dead = format!("{}-dlq", events.stream);
-    let subjects = [
-        format!("conche.dlq.{}.>", events.stream).parse()?,
-        format!("conche.redrive.{}.>", events.stream).parse()?,
-    ];
-    let limits = StreamLimits {
-        retention: Retention::DiscardNew,
-        ..StreamLimits::default()
-    };
-    bus.create_stream_with(&dead, &subjects, limits)?;
+    outbound::create_embedded_streams(&bus, events)?;
     Ok(bus)
 }

@@ -1,13 +1,11 @@
 //! Where messages come in: one loop a source, opened and closed as the registry changes. Must not
 //! know wasmtime.
 
-mod dead_letters;
 mod durable;
 pub(crate) mod dynamic;
 mod events;
 mod queries;
 mod settling;
-mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +19,9 @@ use crate::dispatch::Dispatcher;
 use crate::plugin::Plugin;
 use crate::policy::PluginName;
 use crate::shutdown::Shutdown;
+use crate::source::Source;
 use events::Events;
 use queries::QueryLoop;
-
-pub use source::Source;
 
 /// Follows the registry with subscriptions and consumers.
 #[derive(Debug)]

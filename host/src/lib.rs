@@ -1,8 +1,8 @@
 //! Conche: a host for event handlers written as WebAssembly components.
 //!
-//! The map of the code is ARCHITECTURE.md at the root of the repository. Two features: `client`
-//! is the wire alone (envelope, subjects), without wasmtime in its tree; `host`, the default, is
-//! everything.
+//! The map of the code is ARCHITECTURE.md at the root of the repository. Two features: `client` is
+//! what services and tools need ([`client`]: ask, publish, listen, serve), without wasmtime in its
+//! tree; `host`, the default, is everything.
 
 // What README shows compiles.
 #[cfg(doctest)]
@@ -14,11 +14,15 @@ pub mod subject;
 
 #[cfg(feature = "host")]
 pub mod admission;
-#[cfg(feature = "host")]
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "client")]
 pub mod config;
+#[cfg(feature = "client")]
+mod dead_letters;
 #[cfg(feature = "host")]
 pub mod dispatch;
-#[cfg(feature = "host")]
+#[cfg(feature = "client")]
 pub mod embedded;
 #[cfg(feature = "host")]
 pub mod gateway;
@@ -34,13 +38,13 @@ pub mod intake;
 pub mod listeners;
 #[cfg(feature = "host")]
 pub mod metrics;
-#[cfg(feature = "host")]
+#[cfg(feature = "client")]
 pub mod nats;
-#[cfg(feature = "host")]
+#[cfg(feature = "client")]
 pub mod outbound;
 #[cfg(feature = "host")]
 pub mod plugin;
-#[cfg(feature = "host")]
+#[cfg(feature = "client")]
 pub mod policy;
 #[cfg(feature = "host")]
 pub mod registry;
@@ -48,11 +52,13 @@ pub mod registry;
 pub mod reload;
 #[cfg(feature = "host")]
 pub mod sandbox;
-#[cfg(feature = "host")]
+#[cfg(feature = "client")]
 pub mod settings;
 #[cfg(feature = "host")]
 pub mod settle;
-#[cfg(feature = "host")]
+#[cfg(feature = "client")]
 pub mod shutdown;
+#[cfg(feature = "client")]
+pub mod source;
 #[cfg(feature = "host")]
 pub mod watch;

@@ -164,6 +164,40 @@ impl Nats {
         })
     }
 
+    /// Connects once, for all purposes, on the runtime that it is called on: what a client needs.
+    ///
+    /// # Errors
+    /// Those of [`Nats::connect`].
+    pub async fn connect_once(
+        nats: &NatsConfig,
+        events: &EventsConfig,
+        client_id: &str,
+        shutdown: &Shutdown,
+    ) -> Result<Nats, ConnectError> {
+        let gave_up = CancellationToken::new();
+        let link = Link::open(nats, client_id, "client", shutdown, &gave_up).await?;
+        Ok(Nats {
+            inner: Arc::new(Inner {
+                queries: link.clone(),
+                events: link.clone(),
+                sending: link,
+                publish_timeout: events.publish_timeout,
+                urls: link::shown(&nats.urls),
+                gave_up,
+            }),
+        })
+    }
+
+    /// Ends the connections, after what was sent on them has reached the server.
+    pub(crate) async fn close(&self) {
+        self.fence().await;
+        let inner = &self.inner;
+        for link in [&inner.queries, &inner.events, &inner.sending] {
+            // An error: it is closed already.
+            let _ = link.client.drain().await;
+        }
+    }
+
     /// The largest message, in bytes, headers included.
     pub fn max_payload(&self) -> usize {
         self.inner.sending.client.max_payload()

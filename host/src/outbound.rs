@@ -9,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::EventsConfig;
-use crate::embedded::{Bus, BusError};
+use crate::embedded::{Bus, BusError, Retention, StreamLimits};
 use crate::envelope::Message;
 use crate::nats::{Nats, NatsError, StreamFlaw};
 use crate::subject::SubjectPattern;
@@ -161,8 +161,12 @@ impl Outbound {
     pub async fn ensure_streams(&self, events: &EventsConfig) -> Result<(), StreamFlaw> {
         match self {
             Outbound::Nats(nats) => nats.ensure_streams(events).await,
-            // They are there from the beginning.
-            Outbound::Embedded(_) => Ok(()),
+            Outbound::Embedded(bus) => {
+                create_embedded_streams(bus, events).map_err(|error| StreamFlaw::NotCreated {
+                    stream: events.stream.clone(),
+                    reason: error.to_string(),
+                })
+            }
         }
     }
 
@@ -176,6 +180,21 @@ impl Outbound {
             Outbound::Embedded(bus) => Ok(bus.stream_overlapping(pattern).into_iter().collect()),
         }
     }
+}
+
+/// The event stream and its dead-letter stream on a bus, unless it has them.
+pub(crate) fn create_embedded_streams(bus: &Bus, events: &EventsConfig) -> Result<(), BusError> {
+    bus.create_stream(&events.stream, &events.subjects)?;
+    let dead = format!("{}-dlq", events.stream);
+    let subjects = [
+        format!("conche.dlq.{}.>", events.stream).parse()?,
+        format!("conche.redrive.{}.>", events.stream).parse()?,
+    ];
+    let limits = StreamLimits {
+        retention: Retention::DiscardNew,
+        ..StreamLimits::default()
+    };
+    bus.create_stream_with(&dead, &subjects, limits)
 }
 
 /// Nobody answers a publish where no stream takes its subject.

@@ -142,6 +142,23 @@ impl Instances {
     pub const IDLE_MAX: u32 = 16;
 }
 
+impl Retry {
+    /// How long to wait after so many attempts: `first × factor^(attempt − 1)`, at most `max`, of
+    /// which `jitter` is left to `chance`, which is between 0 and 1.
+    pub fn delay(&self, attempt: u32, chance: f64) -> Duration {
+        let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let grown = self.first.as_secs_f64() * self.factor.powi(exponent);
+        // NaN and infinity end at the cap too.
+        let capped = if grown < self.max.as_secs_f64() {
+            grown
+        } else {
+            self.max.as_secs_f64()
+        };
+        let sure = capped * (1.0 - self.jitter);
+        Duration::from_secs_f64((sure + capped * self.jitter * chance).max(0.0))
+    }
+}
+
 impl Default for Retry {
     /// Ten runs over some nine minutes: longer than a restart of what the handler needs, shorter
     /// than anybody's patience.

@@ -81,27 +81,13 @@ pub fn settle(
             reason: format!("attempt {attempt} of {}: {reason}", retry.max_attempts),
         };
     }
-    let delay = after.unwrap_or_else(|| backoff(attempt, retry, chance));
+    let delay = after.unwrap_or_else(|| retry.delay(attempt, chance));
     Settlement::RetryAfter { delay, reason }
-}
-
-/// `first × factor^(attempt − 1)`, at most `max`, of which `jitter` is left to chance.
-pub fn backoff(attempt: u32, retry: &Retry, chance: f64) -> Duration {
-    let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
-    let grown = retry.first.as_secs_f64() * retry.factor.powi(exponent);
-    // NaN and infinity end at the cap too.
-    let capped = if grown < retry.max.as_secs_f64() {
-        grown
-    } else {
-        retry.max.as_secs_f64()
-    };
-    let sure = capped * (1.0 - retry.jitter);
-    Duration::from_secs_f64((sure + capped * retry.jitter * chance).max(0.0))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Settlement, Unhandled, backoff, settle};
+    use super::{Settlement, Unhandled, settle};
     use crate::outbound::SendError;
     use crate::policy::Retry;
     use crate::sandbox::{EventOutcome, Failure, Verdict};
@@ -176,7 +162,7 @@ mod tests {
 
     #[test]
     fn backoff_grows_to_its_cap() {
-        let seconds = |attempt, chance| backoff(attempt, &retry(), chance).as_secs_f64();
+        let seconds = |attempt, chance| retry().delay(attempt, chance).as_secs_f64();
         assert_eq!(seconds(1, 1.0), 1.0);
         assert_eq!(seconds(1, 0.0), 0.5);
         assert_eq!(seconds(4, 1.0), 8.0);

@@ -35,9 +35,29 @@ impl Shutdown {
         self.token.cancelled().await;
     }
 
+    /// Whether it is to end.
+    pub fn has_begun(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
     /// A token for one task or a few, which may be told to end before the host is.
     pub fn child(&self) -> CancellationToken {
         self.token.child_token()
+    }
+
+    /// A part that can be drained by itself, and ends with the whole.
+    pub fn part(&self) -> Shutdown {
+        let part = Shutdown {
+            token: self.token.child_token(),
+            tasks: TaskTracker::new(),
+        };
+        let (token, tasks) = (part.token.clone(), part.tasks.clone());
+        self.spawn(async move {
+            token.cancelled().await;
+            tasks.close();
+            tasks.wait().await;
+        });
+        part
     }
 
     /// Tells every task, and waits for all of them. False: some were still busy at the deadline.

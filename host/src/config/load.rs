@@ -48,6 +48,25 @@ impl Config {
     }
 }
 
+impl Default for Config {
+    /// What holds when nobody says anything: no file, no environment. For tests, and for who sets
+    /// all in code.
+    fn default() -> Config {
+        let lookups = Lookups {
+            env: &|_| None,
+            file: &|_| Err(io::ErrorKind::NotFound.into()),
+        };
+        Config::resolve(Inputs {
+            mode: Mode::Run,
+            flags: &Flags::default(),
+            file: None,
+            lookups,
+            machine: &Machine::this(),
+        })
+        .expect("defaults agree with each other: a test holds it")
+    }
+}
+
 /// The environment and the files of this process; policies are resolved with them too.
 pub fn lookups() -> Lookups<'static> {
     Lookups {
@@ -138,6 +157,13 @@ mod tests {
                 "source = 'x'".to_owned()
             ))
         );
+    }
+
+    #[test]
+    fn defaults_agree_with_each_other() {
+        let config = Config::default();
+        assert_eq!(config.nats.urls, ["nats://nats:4222"]);
+        assert_eq!(config.client_id, Machine::this().host_name);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl QueryAnswer {
     }
 
     /// The message that answers the asker; none for silence. A fault that is larger than
-    /// `max_payload` loses its details and most of its text.
+    /// `max_payload` is shortened.
     pub fn into_message(self, max_payload: usize) -> Option<Message> {
         let (envelope, fault, end) = match self {
             QueryAnswer::Unserved | QueryAnswer::Silence => return None,
@@ -62,30 +62,10 @@ impl QueryAnswer {
                 ..
             } => (envelope, fault, end),
         };
-        let mut message = fault
-            .to_message(&envelope)
-            .ok()
-            .filter(|message| message.wire_size() + SHED_ROOM <= max_payload)
-            .or_else(|| shortened(&fault).to_message(&envelope).ok())?;
+        let mut message = fault.to_message_within(&envelope, max_payload)?;
         if end == QueryEnd::Shed {
             message.headers.insert(headers::CONCHE_SHED, "1");
         }
         Some(message)
-    }
-}
-
-/// Room for the header that says that it was shed.
-const SHED_ROOM: usize = 32;
-
-/// What is kept of a fault's text when it does not fit, in characters.
-const TEXT_KEPT: usize = 200;
-
-/// A fault that fits, or whose details are no JSON.
-fn shortened(fault: &Fault) -> Fault {
-    let text: String = fault.message.chars().take(TEXT_KEPT).collect();
-    Fault {
-        code: fault.code,
-        message: format!("{text} (shortened: it was too large, or its details no JSON)"),
-        details: None,
     }
 }

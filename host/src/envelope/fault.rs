@@ -16,6 +16,12 @@ use super::{CloudEvent, JSON_CONTENT_TYPE, Message, Payload};
 /// The longest text that goes into the header `Nats-Service-Error`, in bytes; the body has it all.
 pub const MAX_ERROR_HEADER_BYTES: usize = 512;
 
+/// Room for the header that says that a call was shed.
+const SHED_ROOM: usize = 32;
+
+/// What is kept of a text that does not fit, in characters.
+const TEXT_KEPT: usize = 200;
+
 /// A handler's error as an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -28,6 +34,15 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A fault without details.
+    pub fn new(code: u16, message: impl Into<String>) -> Fault {
+        Fault {
+            code,
+            message: message.into(),
+            details: None,
+        }
+    }
+
     /// The fault as a message in binary mode: body `{"code","message","details"}`, the event's
     /// attributes as `ce-` headers (its payload and media type are not used), and NATS's headers
     /// for errors, with the message made fit for a header. Binary details go as `details_base64`.
@@ -43,6 +58,28 @@ impl Fault {
             headers,
             body: self.body()?.into(),
         })
+    }
+
+    /// Like [`Fault::to_message`], in at most `max_payload` bytes: one that is larger, or whose details
+    /// are no JSON, loses its details and most of its text. None if an attribute breaks a rule.
+    pub fn to_message_within(
+        &self,
+        attributes: &CloudEvent,
+        max_payload: usize,
+    ) -> Option<Message> {
+        let message = self.to_message(attributes).ok();
+        message
+            .filter(|message| message.wire_size() + SHED_ROOM <= max_payload)
+            .or_else(|| self.shortened().to_message(attributes).ok())
+    }
+
+    fn shortened(&self) -> Fault {
+        let text: String = self.message.chars().take(TEXT_KEPT).collect();
+        Fault {
+            code: self.code,
+            message: format!("{text} (shortened: it was too large, or its details no JSON)"),
+            details: None,
+        }
     }
 
     /// The fault in an answer, or none if the answer is no error. Errors of NATS services that are

@@ -1,6 +1,7 @@
 //! Ids and times as old and new services write them.
 
 use chrono::{SecondsFormat, Utc};
+use sha2::{Digest as _, Sha256};
 
 /// A fresh event id: `cloudevent-` and an xid (20 characters, sorted by second).
 pub fn new_id() -> String {
@@ -32,6 +33,16 @@ pub fn id_from_hash(bytes: [u8; 12]) -> String {
 /// Now: RFC 3339, UTC, microseconds, `Z`.
 pub fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// A hash of source and id.
+pub(super) fn message_id(source: &str, id: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update((source.len() as u64).to_le_bytes());
+    hash.update(source);
+    hash.update(id);
+    let digest = hash.finalize();
+    digest[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn prefixed(prefix: &str, id: xid::Id) -> String {

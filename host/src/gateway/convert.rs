@@ -4,7 +4,6 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
-use sha2::{Digest as _, Sha256};
 
 use crate::envelope::{CloudEvent, Fault, Message, headers};
 use crate::outbound::Stored;
@@ -151,16 +150,6 @@ pub(super) fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
-}
-
-/// `Nats-Msg-Id`: a hash of source and id, because ids are unique only for their source.
-pub(super) fn message_id(event: &CloudEvent) -> String {
-    let mut hash = Sha256::new();
-    hash.update((event.source.len() as u64).to_le_bytes());
-    hash.update(&event.source);
-    hash.update(&event.id);
-    let digest = hash.finalize();
-    digest[..16].iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn refused(text: &str) -> Box<Response> {

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::durable;
-use super::source::{Consumer, Delivery, Source};
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::plugin::Plugin;
 use crate::policy::PluginName;
 use crate::shutdown::Shutdown;
+use crate::source::{Consumer, Delivery, Source};
 
 /// The most deliveries of one plugin that are asked for at once.
 const PULL_MAX: usize = 256;

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::source::{Asked, Queries, Reply};
 use crate::config::{Config, ErrorAnswers};
 use crate::dispatch::{Dispatcher, QueryAnswer, Travel};
 use crate::envelope::{CloudEvent, Message};
 use crate::registry::Route;
 use crate::shutdown::Shutdown;
+use crate::source::{Asked, Queries, Reply};
 use crate::subject::SubjectPattern;
 
 /// Queries that are there at once and run one after the other. Fewer than so many run in the loop

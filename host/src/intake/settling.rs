@@ -7,15 +7,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, error, info, warn};
 
+use super::durable;
 use super::events::{Events, RETRY_FIRST, RETRY_LONGEST};
-use super::source::Delivery;
-use super::{dead_letters, durable};
+use crate::dead_letters::{self, Addressee};
 use crate::dispatch::{Cause, Travel};
 use crate::envelope::CloudEvent;
 use crate::metrics::EventEnd;
 use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::settle::{Settlement, settle};
+use crate::source::Delivery;
 
 /// What becomes of a delivery.
 enum End {
@@ -142,11 +143,15 @@ impl Events {
     /// still: nothing is dropped, and nothing runs into the same wall.
     async fn dead_letter(&self, plugin: &Plugin, delivery: &Delivery, reason: String) -> End {
         let outbound = self.dispatcher.outbound();
+        let addressee = Addressee {
+            name: plugin.name().as_str(),
+            digest: Some(plugin.digest().to_string()),
+        };
         let mut wait = RETRY_FIRST;
         let mut stands = None;
         loop {
-            let stored =
-                dead_letters::store(outbound, &self.config.events, plugin, delivery, &reason);
+            let events = &self.config.events;
+            let stored = dead_letters::store(outbound, events, &addressee, delivery, &reason);
             let error = match stored.await {
                 Ok(()) => break,
                 Err(error) => error,

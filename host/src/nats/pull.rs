@@ -125,6 +125,7 @@ impl Consumer {
     }
 
     /// Takes what a consumer opened later knows, and keeps what was asked for: it still comes.
+    #[cfg(feature = "host")]
     pub(crate) fn adopt(&mut self, newer: Consumer) {
         self.facts = newer.facts;
     }

@@ -95,6 +95,7 @@ impl Subscription {
     }
 
     /// A message that is there already.
+    #[cfg(feature = "host")]
     pub(crate) fn next_ready(&mut self) -> Option<Asked> {
         if let Some(asked) = self.early.pop_front() {
             return Some(asked);

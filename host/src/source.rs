@@ -13,7 +13,7 @@ use crate::subject::SubjectPattern;
 /// How long one pull of the embedded bus waits for a first message.
 const EMBEDDED_PULL_WAIT: Duration = Duration::from_secs(2);
 
-/// What a host listens on.
+/// What a host or a service listens on.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A server.
@@ -24,29 +24,29 @@ pub enum Source {
 
 /// A member of a queue group.
 #[derive(Debug)]
-pub(super) enum Queries {
+pub(crate) enum Queries {
     Nats(Box<nats::Subscription>),
     Embedded(embedded::Subscription),
 }
 
 /// A query, and the way back to its asker.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) subject: String,
-    pub(super) message: Message,
+pub(crate) struct Asked {
+    pub(crate) subject: String,
+    pub(crate) message: Message,
     /// `None` when nobody waits for an answer.
-    pub(super) reply: Option<Reply>,
+    pub(crate) reply: Option<Reply>,
 }
 
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Nats(nats::ReplyTo),
     Embedded(embedded::Reply),
 }
 
 /// The reading end of a plugin's durable consumer.
 #[derive(Debug)]
-pub(super) enum Consumer {
+pub(crate) enum Consumer {
     Nats(Box<nats::Consumer>),
     Embedded {
         consumer: BusConsumer,
@@ -56,7 +56,7 @@ pub(super) enum Consumer {
 
 /// A message that was pulled and waits to be settled.
 #[derive(Debug)]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     Nats(Box<nats::Delivery>),
     Embedded(Box<BusDelivery>),
 }
@@ -70,7 +70,7 @@ impl Source {
         }
     }
 
-    pub(super) async fn subscribe(&self, pattern: &str, group: &str) -> Result<Queries, String> {
+    pub(crate) async fn subscribe(&self, pattern: &str, group: &str) -> Result<Queries, String> {
         match self {
             Source::Nats(nats) => {
                 let subscription = nats.subscribe(pattern, group).await;
@@ -89,7 +89,7 @@ impl Source {
     }
 
     /// Opens a consumer, or lets the filters of one that exists grow.
-    pub(super) async fn consumer(&self, wanted: &DurableConfig) -> Result<Consumer, String> {
+    pub(crate) async fn consumer(&self, wanted: &DurableConfig) -> Result<Consumer, String> {
         match self {
             Source::Nats(nats) => {
                 let consumer = nats.consumer(wanted).await;
@@ -115,7 +115,7 @@ impl Source {
     }
 
     /// Whether the version that asks is the one that was loaded last, on any replica.
-    pub(super) async fn is_newest(&self, wanted: &DurableConfig) -> Result<bool, String> {
+    pub(crate) async fn is_newest(&self, wanted: &DurableConfig) -> Result<bool, String> {
         match self {
             Source::Nats(nats) => {
                 let newest = nats.is_newest(wanted).await;
@@ -128,7 +128,7 @@ impl Source {
 
 impl Queries {
     /// The next message; `None` once it has left. Cancel safe.
-    pub(super) async fn next(&mut self) -> Option<Asked> {
+    pub(crate) async fn next(&mut self) -> Option<Asked> {
         match self {
             Queries::Nats(subscription) => subscription.next().await.map(Asked::from),
             Queries::Embedded(subscription) => subscription.next().await.map(Asked::from),
@@ -136,7 +136,8 @@ impl Queries {
     }
 
     /// A message that is there already.
-    pub(super) fn next_ready(&mut self) -> Option<Asked> {
+    #[cfg(feature = "host")]
+    pub(crate) fn next_ready(&mut self) -> Option<Asked> {
         match self {
             Queries::Nats(subscription) => subscription.next_ready().map(Asked::from),
             Queries::Embedded(subscription) => subscription.next_ready().map(Asked::from),
@@ -144,7 +145,7 @@ impl Queries {
     }
 
     /// Begins to leave: what is on its way still comes, then `None`.
-    pub(super) async fn leave(&mut self) {
+    pub(crate) async fn leave(&mut self) {
         match self {
             Queries::Nats(subscription) => subscription.leave().await,
             Queries::Embedded(subscription) => subscription.stop(),
@@ -173,7 +174,7 @@ impl From<embedded::Asked> for Asked {
 }
 
 impl Reply {
-    pub(super) async fn send(self, message: Message) -> Result<(), String> {
+    pub(crate) async fn send(self, message: Message) -> Result<(), String> {
         match self {
             Reply::Nats(reply) => {
                 let sent = reply.send(message).await;
@@ -190,7 +191,7 @@ impl Consumer {
     ///
     /// # Errors
     /// The consumer is gone: open it anew.
-    pub(super) async fn pull(&mut self, room: usize) -> Result<Option<Vec<Delivery>>, String> {
+    pub(crate) async fn pull(&mut self, room: usize) -> Result<Option<Vec<Delivery>>, String> {
         match self {
             Consumer::Nats(consumer) => {
                 let pulled = consumer
@@ -214,7 +215,8 @@ impl Consumer {
     ///
     /// # Errors
     /// The consumer is gone: open it anew.
-    pub(super) async fn owed(&mut self) -> Result<Option<Vec<Delivery>>, String> {
+    #[cfg(feature = "host")]
+    pub(crate) async fn owed(&mut self) -> Result<Option<Vec<Delivery>>, String> {
         let owes = match self {
             Consumer::Nats(consumer) => consumer.owes(),
             // Its pulls end with their future.
@@ -228,7 +230,8 @@ impl Consumer {
     }
 
     /// Takes what a consumer opened later knows, and keeps what was asked for: it still comes.
-    pub(super) fn adopt(&mut self, newer: Consumer) {
+    #[cfg(feature = "host")]
+    pub(crate) fn adopt(&mut self, newer: Consumer) {
         match (self, newer) {
             (Consumer::Nats(old), Consumer::Nats(newer)) => old.adopt(*newer),
             (old, newer) => *old = newer,
@@ -236,7 +239,7 @@ impl Consumer {
     }
 
     /// Asks for nothing more; what was asked for still comes, then `None`.
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         match self {
             Consumer::Nats(consumer) => consumer.leave(),
             Consumer::Embedded { leaving, .. } => *leaving = true,
@@ -245,28 +248,28 @@ impl Consumer {
 }
 
 impl Delivery {
-    pub(super) fn stream(&self) -> &str {
+    pub(crate) fn stream(&self) -> &str {
         match self {
             Delivery::Nats(delivery) => &delivery.stream,
             Delivery::Embedded(delivery) => &delivery.stream,
         }
     }
 
-    pub(super) fn sequence(&self) -> u64 {
+    pub(crate) fn sequence(&self) -> u64 {
         match self {
             Delivery::Nats(delivery) => delivery.sequence,
             Delivery::Embedded(delivery) => delivery.seq,
         }
     }
 
-    pub(super) fn subject(&self) -> &str {
+    pub(crate) fn subject(&self) -> &str {
         match self {
             Delivery::Nats(delivery) => &delivery.subject,
             Delivery::Embedded(delivery) => &delivery.subject,
         }
     }
 
-    pub(super) fn message(&self) -> &Message {
+    pub(crate) fn message(&self) -> &Message {
         match self {
             Delivery::Nats(delivery) => &delivery.message,
             Delivery::Embedded(delivery) => &delivery.message,
@@ -274,14 +277,14 @@ impl Delivery {
     }
 
     /// 1 at first.
-    pub(super) fn attempt(&self) -> u32 {
+    pub(crate) fn attempt(&self) -> u32 {
         match self {
             Delivery::Nats(delivery) => delivery.attempt,
             Delivery::Embedded(delivery) => delivery.attempt,
         }
     }
 
-    pub(super) fn stored_at(&self) -> DateTime<Utc> {
+    pub(crate) fn stored_at(&self) -> DateTime<Utc> {
         match self {
             Delivery::Nats(delivery) => delivery.stored_at,
             Delivery::Embedded(delivery) => delivery.stored_at,
@@ -289,7 +292,7 @@ impl Delivery {
     }
 
     /// Whether the plugin's filters want it; the server may send more than they say.
-    pub(super) fn wanted(&self) -> bool {
+    pub(crate) fn wanted(&self) -> bool {
         match self {
             Delivery::Nats(delivery) => delivery.wanted,
             Delivery::Embedded(_) => true,
@@ -297,7 +300,7 @@ impl Delivery {
     }
 
     /// Done: it never comes again.
-    pub(super) async fn ack(self) -> Result<(), String> {
+    pub(crate) async fn ack(self) -> Result<(), String> {
         match self {
             Delivery::Nats(delivery) => delivery.ack().await.map_err(|error| error.to_string()),
             Delivery::Embedded(delivery) => {
@@ -308,7 +311,7 @@ impl Delivery {
     }
 
     /// It comes again after `delay`.
-    pub(super) async fn nak(self, delay: Duration) -> Result<(), String> {
+    pub(crate) async fn nak(self, delay: Duration) -> Result<(), String> {
         match self {
             Delivery::Nats(delivery) => {
                 let told = delivery.nak(delay).await;
@@ -322,7 +325,7 @@ impl Delivery {
     }
 
     /// It never comes again, for this reason.
-    pub(super) async fn term(self, reason: &str) -> Result<(), String> {
+    pub(crate) async fn term(self, reason: &str) -> Result<(), String> {
         match self {
             Delivery::Nats(delivery) => {
                 let ended = delivery.term(reason).await;
@@ -336,7 +339,7 @@ impl Delivery {
     }
 
     /// Still at work: the ack wait begins anew.
-    pub(super) async fn in_progress(&self) {
+    pub(crate) async fn in_progress(&self) {
         match self {
             // If it is lost the next one is not.
             Delivery::Nats(delivery) => drop(delivery.in_progress().await),

@@ -1,12 +1,10 @@
 //! Dead letters: an event that will not be handled is stored with the facts, once, before it ends
-//! at its source. Must not know why it is one.
+//! at its source. Must not know why it is one, or what would have handled it.
 
 use crate::config::EventsConfig;
 use crate::envelope::{Headers, Message, now};
 use crate::outbound::{Outbound, SendError};
-use crate::plugin::Plugin;
-
-use super::source::Delivery;
+use crate::source::Delivery;
 
 /// The longest reason that goes into a header, in characters.
 const REASON_MAX: usize = 512;
@@ -24,13 +22,22 @@ const NATS_PREFIX: &str = "Nats-";
 /// Kept free in each chunk for its own headers.
 const CHUNK_HEADER_ROOM: usize = 4 << 10;
 
+/// Who did not handle it: a plugin at a version, or a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Addressee<'a> {
+    /// Its name, as in its durable's.
+    pub(crate) name: &'a str,
+    /// Its version, if it has one.
+    pub(crate) digest: Option<String>,
+}
+
 /// Where one delivery's dead letter goes.
-pub(super) fn subject(events: &EventsConfig, plugin: &Plugin, delivery: &Delivery) -> String {
+pub(crate) fn subject(events: &EventsConfig, name: &str, delivery: &Delivery) -> String {
     format!(
         "conche.dlq.{}.{}-{}.{}",
         delivery.stream(),
         events.durable,
-        plugin.name(),
+        name,
         delivery.sequence()
     )
 }
@@ -42,16 +49,16 @@ pub(super) fn subject(events: &EventsConfig, plugin: &Plugin, delivery: &Deliver
 ///
 /// # Errors
 /// The first that was not stored.
-pub(super) async fn store(
+pub(crate) async fn store(
     outbound: &Outbound,
     events: &EventsConfig,
-    plugin: &Plugin,
+    addressee: &Addressee<'_>,
     delivery: &Delivery,
     reason: &str,
 ) -> Result<(), SendError> {
-    let subject = subject(events, plugin, delivery);
+    let subject = subject(events, addressee.name, delivery);
     let stream = format!("{}-dlq", events.stream);
-    let facts = facts(plugin, delivery, reason);
+    let facts = facts(addressee, delivery, reason);
     let max = outbound.max_payload();
     let mut letter = delivery.message().clone();
     set_aside(&mut letter.headers);
@@ -118,15 +125,18 @@ fn set_aside(headers: &mut Headers) {
         .collect();
 }
 
-fn facts(plugin: &Plugin, delivery: &Delivery, reason: &str) -> Vec<(&'static str, String)> {
+fn facts(
+    addressee: &Addressee<'_>,
+    delivery: &Delivery,
+    reason: &str,
+) -> Vec<(&'static str, String)> {
     let printable = |c: char| match c {
         ' '..='~' => c,
         c if c.is_control() => ' ',
         _ => '?',
     };
-    vec![
-        ("Conche-Dlq-Plugin", plugin.name().to_string()),
-        ("Conche-Dlq-Digest", plugin.digest().to_string()),
+    let mut facts = vec![
+        ("Conche-Dlq-Plugin", addressee.name.to_owned()),
         (
             "Conche-Dlq-Reason",
             reason.chars().map(printable).take(REASON_MAX).collect(),
@@ -137,7 +147,11 @@ fn facts(plugin: &Plugin, delivery: &Delivery, reason: &str) -> Vec<(&'static st
         ("Conche-Dlq-Sequence", delivery.sequence().to_string()),
         (STORED_AT, delivery.stored_at().to_rfc3339()),
         ("Conche-Dlq-Time", now()),
-    ]
+    ];
+    if let Some(digest) = &addressee.digest {
+        facts.push(("Conche-Dlq-Digest", digest.clone()));
+    }
+    facts
 }
 
 /// As NATS writes it; nothing if there are no headers.
