@@ -5,9 +5,14 @@ mod config;
 mod dev;
 mod health;
 mod inspect;
+mod json;
+mod listen;
 mod log;
+mod online;
 mod options;
 mod output;
+mod publish;
+mod request;
 mod run;
 mod serve;
 mod single;
@@ -18,12 +23,14 @@ use clap::{Parser, Subcommand};
 use conche::config::LoadError;
 use conche::host::NoDirectory;
 
-/// Exit codes, beside clap's 2 for usage.
+/// Exit codes; that of usage is clap's too.
 pub(crate) const EXIT_FAILED: u8 = 1;
+pub(crate) const EXIT_USAGE: u8 = 2;
 pub(crate) const EXIT_CONFIGURATION: u8 = 3;
 pub(crate) const EXIT_CONNECTION: u8 = 4;
 pub(crate) const EXIT_REFUSED: u8 = 5;
 pub(crate) const EXIT_NOT_DRAINED: u8 = 6;
+pub(crate) const EXIT_UNANSWERED: u8 = 7;
 
 /// A host for event handlers written as WebAssembly components.
 #[derive(Debug, Parser)]
@@ -32,7 +39,7 @@ pub(crate) const EXIT_NOT_DRAINED: u8 = 6;
     max_term_width = 100,
     after_help = "\
 Exit codes: 0 success, 1 failure, 2 usage, 3 configuration, 4 no connection,
-5 plugin refused or call not done, 6 drain time over
+5 plugin refused or call not done, 6 drain time over, 7 no answer
 
 Example:
   conche dev plugins"
@@ -48,6 +55,9 @@ enum Command {
     Dev(dev::Dev),
     Call(call::Call),
     Inspect(inspect::Inspect),
+    Request(request::Request),
+    Publish(publish::Publish),
+    Listen(listen::Listen),
     Config(config::ShowConfig),
     Health(health::Health),
 }
@@ -60,6 +70,9 @@ impl Cli {
             Command::Dev(command) => command.run(),
             Command::Call(command) => command.run(),
             Command::Inspect(command) => command.run(),
+            Command::Request(command) => command.run(),
+            Command::Publish(command) => command.run(),
+            Command::Listen(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Health(command) => command.run(),
         };

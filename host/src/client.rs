@@ -290,6 +290,14 @@ impl Client {
         Ok(inner.outbound.publish_event(&subject, message).await?)
     }
 
+    /// Resolves when a connection that was lost has been tried as often as the configuration allows.
+    pub async fn gave_up(&self) {
+        match &self.inner.transport {
+            Source::Nats(nats) => nats.gave_up().await,
+            Source::Embedded(_) => std::future::pending().await,
+        }
+    }
+
     /// Ends: services and listeners finish what they have begun, and what was sent has reached the
     /// server. False: some were still busy when the drain time was over (`[shutdown] drain`, 25 s).
     pub async fn disconnect(&self) -> bool {

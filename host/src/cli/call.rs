@@ -12,9 +12,9 @@ use conche::plugin::Plugin;
 use conche::sandbox::{
     Call as SandboxCall, Effects, EventOutcome, Failure, ListenerChange, QueryOutcome, Verdict,
 };
-use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use super::json::{Json, json};
 use super::options::Common;
 use super::{EXIT_REFUSED, log, output, serve, single};
 
@@ -43,10 +43,6 @@ pub(crate) struct Call {
     #[command(flatten)]
     common: Common,
 }
-
-/// The text of one JSON value, as it was written.
-#[derive(Debug, Clone)]
-struct Json(String);
 
 /// Which handler a type goes to.
 enum Route {
@@ -232,10 +228,4 @@ fn show_failure(shown: &mut String, failure: &Failure) -> bool {
 fn show(shown: &mut String, what: &str, text: &str) {
     // Writing to a string cannot fail.
     let _ = writeln!(shown, "{what:<8} {text}");
-}
-
-fn json(text: &str) -> Result<Json, String> {
-    let value: &RawValue =
-        serde_json::from_str(text).map_err(|error| format!("no JSON value: {error}"))?;
-    Ok(Json(value.get().to_owned()))
 }

@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, stderr};
 
 use anyhow::anyhow;
-use conche::config::{LoadError, LogConfig, LogFormat};
+use conche::config::{Config, LoadError, LogConfig, LogFormat};
 use conche::nats::QUIET_CLIENT;
 use conche::settings::{Mistakes, Origin, Problem};
 use tracing_subscriber::EnvFilter;
@@ -22,6 +22,16 @@ pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
 /// Starts logging for a command whose output a person reads: `auto` is human.
 pub(crate) fn start_for_a_person(config: &LogConfig) -> anyhow::Result<()> {
     start_as(config, config.format == LogFormat::Json)
+}
+
+/// Starts logging for a command that a person waits for: human, and warnings only, unless told.
+pub(crate) fn start_quietly(config: &Config) -> anyhow::Result<()> {
+    let mut log = config.log.clone();
+    let level = config.explain().iter().find(|it| it.key == "log.level");
+    if level.is_some_and(|level| level.origin == Origin::Default.to_string()) {
+        "warn".clone_into(&mut log.level);
+    }
+    start_for_a_person(&log)
 }
 
 fn start_as(config: &LogConfig, is_json: bool) -> anyhow::Result<()> {

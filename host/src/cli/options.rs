@@ -6,7 +6,7 @@ use clap::Args;
 use conche::config::Flags;
 
 /// Flags of every command that reads the configuration.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// Configuration file, also CONCHE_CONFIG [default: conche.toml, if it exists]
     #[arg(long, value_name = "FILE")]
@@ -44,6 +44,16 @@ pub(crate) struct Serving {
     common: Common,
 }
 
+/// Flags of what asks, publishes and listens on NATS.
+#[derive(Debug, Args)]
+pub(crate) struct Online {
+    /// NATS servers, also NATS_URL, with commas [default: nats://nats:4222]
+    #[arg(long, value_name = "URLS")]
+    nats_url: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
 impl Common {
     /// As the configuration takes them.
     pub(crate) fn flags(self) -> Flags {
@@ -52,6 +62,16 @@ impl Common {
             log_format: self.log_format,
             log: self.log,
             ..Flags::default()
+        }
+    }
+}
+
+impl Online {
+    /// As the configuration takes them.
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            nats_url: self.nats_url.clone(),
+            ..self.common.clone().flags()
         }
     }
 }

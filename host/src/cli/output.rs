@@ -2,13 +2,27 @@
 
 use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
+use std::process::ExitCode;
 
 use conche::plugin::Plugin;
 
+use super::EXIT_USAGE;
+
 /// Prints to stdout. A reader that left (`conche inspect x.wasm | head`) is no failure of ours.
 pub(crate) fn print(text: &str) {
-    let _reader_left = stdout().write_all(text.as_bytes());
+    print_bytes(text.as_bytes());
+}
+
+/// Prints bytes as they are.
+pub(crate) fn print_bytes(bytes: &[u8]) {
+    let _reader_left = stdout().write_all(bytes);
     let _reader_left = stdout().flush();
+}
+
+/// Prints an error in what was given to the command.
+pub(crate) fn usage(error: &anyhow::Error) -> ExitCode {
+    self::error(error);
+    ExitCode::from(EXIT_USAGE)
 }
 
 /// Prints an error with its causes, each line said to be ours. An error that repeats its cause in

@@ -1,7 +1,10 @@
 //! Runs the binary in a directory of its own, with nothing of our environment.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -87,6 +90,19 @@ pub(crate) fn log(stderr: &str) -> Vec<serde_json::Value> {
         parsed.unwrap_or_else(|error| panic!("{error}: {line}"))
     };
     stderr.lines().map(line).collect()
+}
+
+/// What comes on a pipe, a line each.
+pub(crate) fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// A built component: of `cargo xtask test`, or of `cargo xtask guests` before.

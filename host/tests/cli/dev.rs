@@ -1,15 +1,14 @@
 //! `conche dev`: its start, its log, its end.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, ChildStdout, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::conche::{Place, log};
+use crate::conche::{Place, lines, log};
 
 /// The longest that anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -92,18 +91,6 @@ impl Drop for Dev {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
     }
-}
-
-fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }
 
 fn response(mut stream: TcpStream) -> String {

@@ -1,5 +1,5 @@
 //! The binary as a person meets it: help, output, errors, exit codes, the log, the start and the
-//! end. Needs the guests: cargo xtask guests.
+//! end. Needs the guests, and a nats-server: cargo xtask test.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,3 +12,6 @@ mod config;
 mod dev;
 mod help;
 mod inspect;
+mod online;
+#[path = "../../../tests/support/server.rs"]
+mod server;

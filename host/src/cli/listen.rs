@@ -1,0 +1,210 @@
+//! `conche listen`: events as they are stored.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _, stdout};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use conche::client::{Client, ClientError, EventSource, Seen};
+use conche::config::{Config, Mode};
+use conche::envelope::{Attribute, CloudEvent, Payload};
+use tokio::sync::mpsc;
+
+use super::options::Online;
+use super::serve::Signals;
+use super::{EXIT_CONNECTION, online, output};
+
+/// Print events of the stream on NATS as they are published
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints each event that is stored from now on: for a person on a terminal, else as a JSON document a
+line. Says \"listening\" on stderr when it does, and waits for a server that is not there. SIGTERM,
+Ctrl-C and a reader that leaves end it. Nothing is acknowledged or taken from others. Without --log
+only warnings are logged.
+
+Example:
+  conche listen org.cyverse.events.UserAdded org.cyverse.events.UserRemoved
+  conche listen --tid tid-c0usj6qljdkc1t9civvg --once | jq .data")]
+pub(crate) struct Listen {
+    /// Event types; none: all, of the transaction that --tid names
+    #[arg(value_name = "TYPE")]
+    types: Vec<String>,
+    /// Only events with this transaction id
+    #[arg(long, value_name = "ID")]
+    tid: Option<String>,
+    /// End after the first
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    online: Online,
+}
+
+/// Why it ends well.
+enum End {
+    /// It was told to, has printed the one that was wanted, or its reader left.
+    Done,
+    /// The server is gone for good.
+    Lost,
+}
+
+impl Listen {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if self.types.is_empty() && self.tid.is_none() {
+            let text = "listen to what? name event types, or a transaction id with --tid";
+            return Ok(output::usage(&anyhow::anyhow!(text)));
+        }
+        let config = Config::load(Mode::Run, &self.online.flags())?;
+        let runtime = online::prepare(&config)?;
+        let listened = runtime.block_on(async {
+            let mut signals = Signals::new()?;
+            anyhow::Ok(Box::pin(self.listen(config, &mut signals)).await)
+        })?;
+        Ok(match listened {
+            Ok(End::Done) => ExitCode::SUCCESS,
+            Ok(End::Lost) => {
+                eprintln!(
+                    "conche: gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed"
+                );
+                ExitCode::from(EXIT_CONNECTION)
+            }
+            Err(error) => online::failed(error),
+        })
+    }
+
+    async fn listen(&self, config: Config, signals: &mut Signals) -> Result<End, ClientError> {
+        let attribute = config.compat.transaction_attribute.clone();
+        let client = tokio::select! {
+            () = signals.next() => return Ok(End::Done),
+            connected = Client::connect(config) => connected?,
+        };
+        let listened = self.print(&client, &attribute, signals).await;
+        client.disconnect().await;
+        listened
+    }
+
+    async fn print(
+        &self,
+        client: &Client,
+        transaction_attribute: &str,
+        signals: &mut Signals,
+    ) -> Result<End, ClientError> {
+        let (to, mut events) = mpsc::channel(1);
+        let callback = move |seen: Arc<Seen>| {
+            let to = to.clone();
+            async move { drop(to.send(seen).await) }
+        };
+        let types: Vec<&str> = self.types.iter().map(String::as_str).collect();
+        let transaction_id = self.tid.as_deref().unwrap_or_default();
+        let source = EventSource::of(client);
+        source
+            .add_listener_multi(&types, transaction_id, callback)
+            .await?;
+        eprintln!("conche: listening");
+        let to_a_person = stdout().is_terminal();
+        loop {
+            let seen = tokio::select! {
+                biased;
+                seen = events.recv() => seen,
+                () = signals.next() => return Ok(End::Done),
+                () = client.gave_up() => return Ok(End::Lost),
+            };
+            let Some(seen) = seen else {
+                return Ok(End::Lost);
+            };
+            let text = if to_a_person {
+                person(&seen.event, transaction_attribute)
+            } else {
+                line(&seen.event)?
+            };
+            let mut out = stdout();
+            let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            if printed.is_err() || self.once {
+                return Ok(End::Done);
+            }
+        }
+    }
+}
+
+/// For a program: one line. Raw line breaks are white space wherever they are in JSON.
+fn line(event: &CloudEvent) -> Result<String, ClientError> {
+    let body = event.to_structured()?.body;
+    let text = String::from_utf8_lossy(&body);
+    Ok(text.replace(['\n', '\r'], " ") + "\n")
+}
+
+/// For a person: when, what, of which transaction, from whom; then the data.
+fn person(event: &CloudEvent, transaction_attribute: &str) -> String {
+    let mut text = String::new();
+    if let Some(time) = &event.time {
+        let _ = write!(text, "{time}  ");
+    }
+    text.push_str(&event.ty);
+    if let Some(Attribute::Text(id)) = event.extension(transaction_attribute) {
+        let _ = write!(text, "  {id}");
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "  from {}", event.source);
+    match &event.data {
+        None => {}
+        Some(Payload::Json(data) | Payload::Text(data)) => {
+            for line in data.lines() {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+        Some(Payload::Binary(bytes)) => {
+            let _ = writeln!(text, "  {} bytes", bytes.len());
+        }
+    }
+    // What others publish may hold anything; a terminal acts on control characters.
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            c if c.is_control() => '\u{FFFD}',
+            c => c,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use conche::envelope::{Attribute, CloudEvent, Payload};
+
+    use super::{line, person};
+
+    fn event(data: Payload) -> CloudEvent {
+        let mut event = CloudEvent {
+            id: "1".to_owned(),
+            source: "/s".to_owned(),
+            ty: "org.e.A".to_owned(),
+            time: Some("2026-01-02T03:04:05Z".to_owned()),
+            data: Some(data),
+            ..CloudEvent::default()
+        };
+        event.set_extension("transactionid", Attribute::Text("tid-1".to_owned()));
+        event
+    }
+
+    #[test]
+    fn a_person_reads_when_what_and_from_whom() {
+        let check = |data: Payload, expected: &str| {
+            let shown = person(&event(data), "transactionid");
+            let head = "2026-01-02T03:04:05Z  org.e.A  tid-1  from /s\n";
+            assert_eq!(shown, format!("{head}{expected}"));
+        };
+        check(
+            Payload::Json("{\"a\":\n 1}".to_owned()),
+            "  {\"a\":\n   1}\n",
+        );
+        check(Payload::Text("\u{1b}[2Jx".to_owned()), "  \u{FFFD}[2Jx\n");
+        check(Payload::Binary(vec![0, 1].into()), "  2 bytes\n");
+    }
+
+    #[test]
+    fn a_program_reads_one_line_with_every_digit() {
+        let data = "{\"a\":\r\n12345678901234567890123,\"b\":\"x\\ny\"}".to_owned();
+        let shown = line(&event(Payload::Json(data))).unwrap();
+        assert_eq!(shown.lines().count(), 1);
+        assert!(shown.contains("12345678901234567890123") && shown.ends_with("\"x\\ny\"}}\n"));
+    }
+}

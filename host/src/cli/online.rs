@@ -1,0 +1,84 @@
+//! What the commands share that ask, publish and listen on a server: the connection, the event, and
+//! what an error means to a shell.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use conche::client::{Client, ClientError};
+use conche::config::Config;
+use conche::envelope::{Attribute, CloudEvent, Payload, new_id, now};
+use conche::settings::parse_duration;
+use tokio::runtime::{Builder, Runtime};
+
+use super::json::Json;
+use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_REFUSED, EXIT_UNANSWERED, EXIT_USAGE, log, output};
+
+/// How often a server that is not there is tried again by who waits for an answer, unless the
+/// configuration says.
+const RECONNECTS: u32 = 0;
+
+/// Starts the log, and makes a runtime that is large enough for one connection.
+pub(super) fn prepare(config: &Config) -> anyhow::Result<Runtime> {
+    log::start_quietly(config)?;
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+/// Connects; a server that is not there is said to be so at once.
+pub(super) async fn connect(mut config: Config) -> Result<Client, ClientError> {
+    config.nats.max_reconnects.get_or_insert(RECONNECTS);
+    Box::pin(Client::connect(config)).await
+}
+
+/// An event of this type, as the configuration has it.
+pub(super) fn event(
+    config: &Config,
+    ty: String,
+    transaction_id: Option<String>,
+    json: Json,
+) -> CloudEvent {
+    let mut event = CloudEvent {
+        id: new_id(),
+        source: config.source_named("cli"),
+        ty,
+        time: Some(now()),
+        data: Some(Payload::Json(json.0)),
+        ..CloudEvent::default()
+    };
+    if let Some(id) = transaction_id {
+        event.set_extension(&config.compat.transaction_attribute, Attribute::Text(id));
+    }
+    event
+}
+
+/// Reads a time-out.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(text).filter(|timeout| !timeout.is_zero());
+    timeout.ok_or_else(|| "write a time such as 5s or 250ms".to_owned())
+}
+
+/// Says what went wrong; the code that a shell gets tells the kinds apart.
+pub(super) fn failed(error: ClientError) -> ExitCode {
+    let code = match &error {
+        ClientError::Connect(_) => EXIT_CONNECTION,
+        ClientError::NoResponders { .. }
+        | ClientError::TimedOut { .. }
+        | ClientError::Busy { .. } => EXIT_UNANSWERED,
+        ClientError::Remote(_) => EXIT_REFUSED,
+        ClientError::Invalid(_) => EXIT_USAGE,
+        _ => EXIT_FAILED,
+    };
+    let hint = match &error {
+        ClientError::Connect(_) => Some("name the server with --nats-url or NATS_URL".to_owned()),
+        ClientError::TimedOut { .. } => Some("--timeout waits longer".to_owned()),
+        ClientError::Remote(fault) => fault.details.as_ref().map(|details| match details {
+            Payload::Json(text) | Payload::Text(text) => format!("details: {text}"),
+            Payload::Binary(bytes) => format!("details: {} bytes", bytes.len()),
+        }),
+        _ => None,
+    };
+    output::error(&error.into());
+    if let Some(hint) = hint {
+        eprintln!("conche: {hint}");
+    }
+    ExitCode::from(code)
+}

@@ -1,0 +1,276 @@
+//! `conche request`, `publish` and `listen`, against a host on a real server.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::conche::{Place, Run, lines};
+use crate::server::NatsServer;
+
+/// The longest that anything may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const GREET: &str = "cyverse.greeter.Greet";
+const REQUESTED: &str = "org.cyverse.events.GreetingRequested";
+const RECORDED: &str = "org.cyverse.events.AuditRecorded";
+const ADA: &str = r#"{"name":"Ada"}"#;
+
+/// A server, and a host on it with the greeter and the auditor.
+struct Online {
+    place: Place,
+    server: NatsServer,
+    host: Running,
+}
+
+/// A command that runs; killed if the test does not end it.
+struct Running {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Running {
+    fn start(place: &Place, server: &NatsServer, arguments: &[&str]) -> Running {
+        let mut command = place.command(arguments);
+        let spawned = command
+            .env("NATS_URL", server.url())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = spawned.unwrap();
+        Running {
+            stdout: lines(child.stdout.take().unwrap()),
+            stderr: lines(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    fn says(from: &Receiver<String>, text: &str) {
+        while !from
+            .recv_timeout(DEADLINE)
+            .unwrap_or_else(|_| panic!("never said {text}"))
+            .contains(text)
+        {}
+    }
+
+    fn next(&self) -> Value {
+        let line = self.stdout.recv_timeout(DEADLINE).expect("no event came");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn end(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+impl Online {
+    fn start() -> Online {
+        let (place, server) = (Place::new(), NatsServer::start());
+        let plugins = place.dir.path().join("plugins");
+        std::fs::create_dir(&plugins).unwrap();
+        for name in ["greeter", "auditor", "orders"] {
+            let file = place.guest(name);
+            std::fs::rename(place.dir.path().join(&file), plugins.join(&file)).unwrap();
+        }
+        place.file(
+            "plugins/auditor.toml",
+            &format!("[grants]\nemit = [\"{RECORDED}\"]\n"),
+        );
+        let host = Running::start(&place, &server, &["run", "--health-listen", "off"]);
+        Running::says(&host.stdout, "ready");
+        Online {
+            place,
+            server,
+            host,
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let url = self.server.url();
+        self.place.run_with(arguments, &[("NATS_URL", &url)])
+    }
+
+    /// With this on its stdin.
+    fn run_on(&self, arguments: &[&str], input: &str) -> Run {
+        let mut command = self.place.command(arguments);
+        let spawned = command
+            .env("NATS_URL", self.server.url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = spawned.unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn listen(&self, arguments: &[&str]) -> Running {
+        let arguments: Vec<&str> = ["listen"].iter().chain(arguments).copied().collect();
+        let listening = Running::start(&self.place, &self.server, &arguments);
+        Running::says(&listening.stderr, "conche: listening");
+        listening
+    }
+}
+
+#[test]
+fn a_request_prints_the_data_of_its_answer() {
+    let online = Online::start();
+    let greeting = "{\"greeting\":\"Hello, Ada!\"}\n";
+    let check = |run: Run| {
+        let said = (run.code, &*run.stdout, &*run.stderr);
+        assert_eq!(said, (Some(0), greeting, ""));
+    };
+    check(online.run(&["request", GREET, ADA]));
+    check(online.run_on(&["request", GREET], ADA));
+    check(online.run_on(&["request", GREET, "-"], &format!(" {ADA}\n")));
+    let url = online.server.url();
+    let arguments = ["request", GREET, ADA, "--nats-url", &url];
+    check(online.place.run(&arguments));
+
+    let whole = online.run(&["request", GREET, ADA, "--tid", "tid-1", "--event"]);
+    let event: Value = serde_json::from_str(&whole.stdout).unwrap();
+    assert_eq!(event["transactionid"], "tid-1");
+    assert_eq!(event["data"], json!({"greeting": "Hello, Ada!"}));
+}
+
+#[test]
+fn what_brings_no_answer_says_why_and_has_its_code() {
+    let online = Online::start();
+    let nobody = online.run(&["request", "cyverse.nobody.Get", "{}"]);
+    assert_eq!((nobody.code, &*nobody.stdout), (Some(7), ""));
+    insta::assert_snapshot!(nobody.stderr, @"conche: nobody answers on `cyverse.nobody.Get`: is its service up, and is that its name?");
+
+    let order = r#"{"customer":"","items":[]}"#;
+    let fault = online.run(&["request", "cyverse.orders.Create", order]);
+    assert_eq!((fault.code, &*fault.stdout), (Some(5), ""));
+    insta::assert_snapshot!(fault.stderr, @r#"
+    conche: answered with an error: the order is not acceptable (422)
+    conche: details: [{"field":"customer","reason":"is empty"},{"field":"items","reason":"is empty"}]
+    "#);
+
+    let wrong = online.run(&["request", "cyverse.*.Get", "{}"]);
+    assert_eq!((wrong.code, &*wrong.stdout), (Some(2), ""));
+    insta::assert_snapshot!(wrong.stderr, @"conche: query op: subject `cyverse.*.Get` has the wildcard `*`, a literal subject is needed");
+
+    let empty = online.run_on(&["request", GREET], "");
+    assert_eq!((empty.code, &*empty.stdout), (Some(2), ""));
+    insta::assert_snapshot!(empty.stderr, @"conche: stdin has no JSON value: EOF while parsing a value at line 1 column 0");
+
+    let nowhere = online.run(&["publish", "org.elsewhere.X", "{}"]);
+    assert_eq!((nowhere.code, &*nowhere.stdout), (Some(1), ""));
+    insta::assert_snapshot!(nowhere.stderr, @"conche: the event stream does not take `org.elsewhere.X`: see [events] in conche.toml; a host creates the stream");
+}
+
+#[test]
+fn an_answer_in_time_or_none() {
+    let online = Online::start();
+    // It is stopped, and so has the query and does not answer.
+    let host = Pid::from_child(&online.host.child);
+    kill_process(host, Signal::STOP).unwrap();
+    let late = online.run(&["request", GREET, ADA, "--timeout", "100ms"]);
+    kill_process(host, Signal::CONT).unwrap();
+    assert_eq!((late.code, &*late.stdout), (Some(7), ""));
+    insta::assert_snapshot!(late.stderr, @r"
+    conche: no answer on `cyverse.greeter.Greet` in time
+    conche: --timeout waits longer
+    ");
+}
+
+#[test]
+fn what_is_published_is_heard_with_what_follows_from_it() {
+    let online = Online::start();
+    let listening = online.listen(&["--tid", "tid-7"]);
+    let once = online.listen(&[RECORDED, "--once"]);
+    let published = online.run_on(&["publish", REQUESTED, "--tid", "tid-7"], ADA);
+    assert_eq!((published.code, &*published.stderr), (Some(0), ""));
+    let stored: Value = serde_json::from_str(&published.stdout).unwrap();
+    assert_eq!(
+        (&stored["stream"], &stored["sequence"]),
+        (&json!("conche-events"), &json!(1))
+    );
+    let first = listening.next();
+    assert_eq!(
+        (&first["type"], &first["id"]),
+        (&json!(REQUESTED), &stored["id"])
+    );
+    assert_eq!(first["data"], json!({"name": "Ada"}));
+    let second = listening.next();
+    assert_eq!(
+        (&second["type"], &second["transactionid"]),
+        (&json!(RECORDED), &json!("tid-7"))
+    );
+    assert_eq!(once.next()["id"], second["id"]);
+    assert_eq!(once.end(), Some(0));
+    kill_process(Pid::from_child(&listening.child), Signal::TERM).unwrap();
+    assert_eq!(listening.end(), Some(0));
+}
+
+#[test]
+fn a_listener_ends_when_its_reader_leaves() {
+    let online = Online::start();
+    let mut command = online.place.command(&["listen", REQUESTED]);
+    let spawned = command
+        .env("NATS_URL", online.server.url())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = spawned.unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, "conche: listening\n");
+    drop(child.stdout.take());
+    assert_eq!(online.run(&["publish", REQUESTED, ADA]).code, Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn without_a_server_or_a_type_it_says_what_to_do() {
+    let place = Place::new();
+    let url = "nats://127.0.0.1:1";
+    for command in ["request", "publish"] {
+        let run = place.run(&[command, "cyverse.a.Get", "{}", "--nats-url", url]);
+        assert_eq!((run.code, &*run.stdout), (Some(4), ""));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(run.stderr, @r"
+            conche: cannot connect to nats://127.0.0.1:1 in 1 attempts: IO error: Connection refused (os error 111)
+            conche: name the server with --nats-url or NATS_URL
+            ");
+        }
+    }
+    let listen = place.run_with(
+        &["listen", "org.cyverse.events.A", "--nats-url", url],
+        &[("NATS_MAX_RECONNECTS", "0")],
+    );
+    assert_eq!(listen.code, Some(4), "{listen:?}");
+    let nothing = place.run(&["listen"]);
+    assert_eq!(nothing.code, Some(2));
+    insta::assert_snapshot!(nothing.stderr, @"conche: listen to what? name event types, or a transaction id with --tid");
+    let never = place.run(&["request", "a", "{}", "--timeout", "0s"]);
+    assert_eq!(never.code, Some(2));
+    insta::assert_snapshot!(never.stderr, @r"
+    error: invalid value '0s' for '--timeout <TIME>': write a time such as 5s or 250ms
+
+    For more information, try '--help'.
+    ");
+    let wrong = place.run_with(&["request", "a", "{}"], &[("NATS_URL", "http://x")]);
+    assert_eq!(wrong.code, Some(3), "{wrong:?}");
+}
