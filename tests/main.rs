@@ -5,6 +5,7 @@
     reason = "a test's helpers fail the test as its own lines do"
 )]
 
+mod auth;
 mod bad_input;
 mod behaviour;
 mod consumers;
@@ -19,3 +20,4 @@ mod nats;
 mod reload;
 mod sandbox;
 mod support;
+mod variables;

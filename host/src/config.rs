@@ -79,10 +79,10 @@ pub struct NatsConfig {
     pub tls: Tls,
 }
 
-/// `[nats.auth]`: who we are to the server. At most one way.
+/// Who we are to the server: `[nats.auth]`, or what stands in the URLs. At most one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
-    /// Nobody, or what stands in the URL.
+    /// Nobody.
     None,
     UserPassword {
         user: String,

@@ -118,6 +118,25 @@ fn old_names_with_values() {
 }
 
 #[test]
+fn who_we_are_may_stand_in_the_url() {
+    let check = |urls: &str, expected: Auth| {
+        let config = of_env(&[("NATS_URL", urls)]);
+        assert_eq!(config.nats.auth, expected, "{urls}");
+    };
+    let user = |user: &str, password: &str| Auth::UserPassword {
+        user: user.to_owned(),
+        password: Secret::new(password),
+    };
+    check("nats://a:4222", Auth::None);
+    check("nats://u:pw@a:4222", user("u", "pw"));
+    check("u:pw@a", user("u", "pw"));
+    check("nats://u:p%40%3Aw@a,nats://b", user("u", "p@:w"));
+    check("nats://a,tls://u:pw@b,tls://u:pw@c", user("u", "pw"));
+    check("nats://t0ken@a", Auth::Token(Secret::new("t0ken")));
+    check("nats://@a", Auth::None);
+}
+
+#[test]
 fn minus_one_is_the_old_default_and_unset_is_not() {
     let old = of_env(&[
         ("NATS_MAX_RECONNECTS", "-1"),
