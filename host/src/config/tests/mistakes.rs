@@ -216,6 +216,22 @@ fn names() {
         "etc/conche.toml:1: compat.event_subject: \"cyverse.events\" is taken by none of events.subjects, [\"org.cyverse.events.>\"]: add it there, or write \"type\"",
     );
     check(
+        "compat.event_subject = ['org.cyverse.events.a', 'cyverse.events']",
+        "etc/conche.toml:1: compat.event_subject: \"cyverse.events\" is taken by none of events.subjects, [\"org.cyverse.events.>\"]: add it there, or write \"type\"",
+    );
+    check(
+        "compat.event_subject = ['org.cyverse.events.a', 'org.cyverse.events.a']",
+        "etc/conche.toml:1: compat.event_subject: \"org.cyverse.events.a\" is there twice",
+    );
+    check(
+        "compat.event_subject = ['type', 'org.cyverse.events.a']",
+        "etc/conche.toml:1: compat.event_subject: \"type\" stands by itself: write it without other subjects",
+    );
+    check(
+        "compat.event_subject = []",
+        "etc/conche.toml:1: compat.event_subject: is empty: write \"type\", or the subjects that events travel on",
+    );
+    check(
         "compat.event_subject = 'org.*'",
         "etc/conche.toml:1: compat.event_subject: subject `org.*` has the wildcard `*`, a literal subject is needed",
     );

@@ -319,7 +319,7 @@ fn a_whole_file_reads() {
     assert_eq!(config.compat.errors, ErrorAnswers::Silent);
     assert_eq!(
         config.compat.event_subject,
-        EventSubject::Fixed("org.cyverse.events.all".into())
+        EventSubject::Fixed(vec!["org.cyverse.events.all".into()])
     );
     let lines = lines(&config);
     assert!(
@@ -330,6 +330,25 @@ fn a_whole_file_reads() {
         !lines.contains("t0ken") && !format!("{config:?}").contains("t0ken"),
         "{lines}"
     );
+}
+
+#[test]
+fn an_event_goes_to_one_subject_and_is_heard_on_all() {
+    let check = |text: &str, sent: &str, heard: &[&str]| {
+        let config = of_file(text);
+        let ty = "org.cyverse.events.A";
+        assert_eq!(config.event_subject(ty).as_deref(), Some(sent), "{text}");
+        assert_eq!(config.heard_subjects(ty), heard, "{text}");
+    };
+    let ty = "org.cyverse.events.A";
+    check("", ty, &[ty]);
+    check("compat.event_subject = 'type'", ty, &[ty]);
+    let (new, old) = ("org.cyverse.events.new", "org.cyverse.events.old");
+    check(&format!("compat.event_subject = '{old}'"), old, &[old]);
+    let both = format!("compat.event_subject = ['{new}', '{old}']");
+    check(&both, new, &[new, old]);
+    let line = format!("compat.event_subject = {new},{old} (etc/conche.toml:1)");
+    assert!(lines(&of_file(&both)).contains(&line));
 }
 
 #[test]
