@@ -287,3 +287,21 @@ async fn all_types_may_share_one_subject() {
     assert!(body.contains(DONE), "{body}");
     assert!(host.wire.messages(DEAD, "conche.dlq.>").await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_types_may_come_on_several_subjects_and_go_to_the_first() {
+    let (new, old) = ("org.cyverse.events.new", "org.cyverse.events.old");
+    let config = format!("[compat]\nevent_subject = [\"{new}\", \"{old}\"]");
+    let host = TestHost::on(On::Nats, &["probe"], &config).await;
+    let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
+    for subject in [old, new] {
+        let script = event(DO, REPORT).to_structured().unwrap();
+        host.wire.publish(subject, script).await.unwrap();
+    }
+    // Both were run, and both reports went to the first.
+    host.wire.wait_for(EVENTS, new, 3).await;
+    assert_eq!(host.wire.messages(EVENTS, old).await.len(), 1);
+    let info = host.wire.api(&what, json!({})).await;
+    assert_eq!(info["config"]["filter_subjects"], json!([new, old]));
+    assert!(host.wire.messages(DEAD, "conche.dlq.>").await.is_empty());
+}

@@ -5,6 +5,7 @@
     reason = "a test's helpers fail the test as its own lines do"
 )]
 
+mod auth;
 mod bad_input;
 mod behaviour;
 mod client;
@@ -26,4 +27,5 @@ mod sandbox;
 mod service;
 mod service_events;
 mod support;
+mod variables;
 mod watch;

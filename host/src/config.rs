@@ -79,10 +79,10 @@ pub struct NatsConfig {
     pub tls: Tls,
 }
 
-/// `[nats.auth]`: who we are to the server. At most one way.
+/// Who we are to the server: `[nats.auth]`, or what stands in the URLs. At most one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
-    /// Nobody, or what stands in the URL.
+    /// Nobody.
     None,
     UserPassword {
         user: String,
@@ -231,8 +231,9 @@ pub enum ErrorAnswers {
 pub enum EventSubject {
     /// Its type.
     Type,
-    /// One for all; the stream takes it.
-    Fixed(String),
+    /// Whatever the type: listened to on all of these, published to the first. At least one, all
+    /// different; the stream takes them.
+    Fixed(Vec<String>),
 }
 
 /// One resolved value, for `conche config`. Secrets are redacted.
@@ -257,13 +258,21 @@ impl Config {
             .replace("{plugin}", name)
     }
 
-    /// The subject that events of a type travel on: the type itself, the one for what is no
-    /// legal subject, or the one for all. `None`: the stream has no place for it.
+    /// The subject that events of a type are published to: the type itself, the one for what is
+    /// no legal subject, or the first of those for all. `None`: the stream has no place for it.
     pub fn event_subject(&self, ty: &str) -> Option<String> {
         match &self.compat.event_subject {
-            EventSubject::Fixed(subject) => Some(subject.clone()),
+            EventSubject::Fixed(subjects) => subjects.first().cloned(),
             EventSubject::Type if check_literal(ty).is_ok() => Some(ty.to_owned()),
             EventSubject::Type => self.events.other_subject(),
+        }
+    }
+
+    /// The subjects that events of a type are listened to on; none: the stream has no place for it.
+    pub fn heard_subjects(&self, ty: &str) -> Vec<String> {
+        match &self.compat.event_subject {
+            EventSubject::Fixed(subjects) => subjects.clone(),
+            EventSubject::Type => self.event_subject(ty).into_iter().collect(),
         }
     }
 

@@ -7,6 +7,7 @@ mod api;
 mod delivery;
 mod durable;
 mod link;
+mod login;
 mod message;
 mod ordered;
 mod pull;
@@ -37,8 +38,9 @@ pub(crate) use subscription::Subscription;
 /// What the connections are called.
 pub const CONNECTIONS: [&str; 3] = ["queries", "events", "sending"];
 
-/// Quiets the client's own lines in the log, which repeat ours: a `tracing` directive.
-pub const QUIET_CLIENT: &str = "async_nats=warn";
+/// Quiets the client's own lines in the log, which repeat ours: `tracing` directives. All that its
+/// connector says comes back as an error too.
+pub const QUIET_CLIENT: &str = "async_nats=warn,async_nats::connector=off";
 
 /// JetStream's header for a compare-and-set on a subject.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";

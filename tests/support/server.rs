@@ -26,18 +26,36 @@ impl NatsServer {
 
     /// With this configuration; `DIR` in it is the server's own directory.
     pub(crate) fn configured(more: &str) -> NatsServer {
+        NatsServer::with_files(more, &[])
+    }
+
+    /// With this configuration, and files in its directory, each a name and a text.
+    pub(crate) fn with_files(more: &str, files: &[(&str, &str)]) -> NatsServer {
         let mut server = NatsServer {
             child: None,
             dir: tempfile::tempdir().unwrap(),
             port: 0,
             more: more.to_owned(),
         };
+        for (name, text) in files {
+            std::fs::write(server.dir.path().join(name), text).unwrap();
+        }
         server.up();
         server
     }
 
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens, without a scheme.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// A file in its directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// Kills it, as a crash does.

@@ -4,6 +4,10 @@
 use std::net::SocketAddr;
 
 use fluent_uri::{Uri, UriRef};
+use percent_encoding::percent_decode_str;
+
+use super::Auth;
+use crate::settings::Secret;
 
 /// Context attributes of CloudEvents, and the members that JSON has beside them.
 const TAKEN_ATTRIBUTES: [&str; 10] = [
@@ -58,6 +62,25 @@ pub(super) fn redacted(url: &str) -> String {
         format!("{scheme}://")
     };
     format!("{scheme}…@{host}")
+}
+
+/// Who a URL says we are: `user:password@`, or `token@`.
+pub(super) fn credentials(url: &str) -> Auth {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let userinfo = Uri::parse(url)
+        .ok()
+        .and_then(|uri| Some(uri.authority()?.userinfo()?.as_str().to_owned()));
+    match userinfo.as_deref().map(|userinfo| userinfo.split_once(':')) {
+        None => Auth::None,
+        Some(Some((user, password))) => Auth::UserPassword {
+            user: decoded(user),
+            password: Secret::new(decoded(password)),
+        },
+        Some(None) => match decoded(&userinfo.unwrap_or_default()) {
+            token if token.is_empty() => Auth::None,
+            token => Auth::Token(Secret::new(token)),
+        },
+    }
 }
 
 /// An address to listen on, or `None` for `off`.

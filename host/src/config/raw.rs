@@ -123,7 +123,7 @@ pub(super) struct RawLog {
 pub(super) struct RawCompat {
     pub(super) transaction_attribute: Text,
     pub(super) errors: Option<Written<ErrorAnswers>>,
-    pub(super) event_subject: Text,
+    pub(super) event_subject: Option<Written<Vec<String>>>,
 }
 
 impl RawConfig {
@@ -168,7 +168,7 @@ impl RawConfig {
                     "silent" => Ok(ErrorAnswers::Silent),
                     _ => Err(Problem::choice(text, &["faults", "silent"])),
                 }),
-                event_subject: s.string("event_subject"),
+                event_subject: s.strings("event_subject"),
             }),
         }
     }

@@ -12,11 +12,9 @@ pub(super) fn wanted(config: &Config, plugin: &Plugin, is_new: bool) -> DurableC
     let mut filters: Vec<SubjectPattern> = Vec::new();
     if registrations.any_event.is_none() {
         // What has no subject was refused when the plugin was loaded.
-        let subjects = registrations
-            .events
-            .iter()
-            .filter_map(|(_, ty)| config.event_subject(ty)?.parse().ok());
-        filters.extend(subjects);
+        let types = registrations.events.iter();
+        let subjects = types.flat_map(|(_, ty)| config.heard_subjects(ty));
+        filters.extend(subjects.filter_map(|subject| subject.parse().ok()));
         filters.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         filters.dedup();
     }

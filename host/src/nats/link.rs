@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use crate::config::{Auth, NatsConfig};
+use super::login;
+use crate::config::NatsConfig;
 use crate::shutdown::Shutdown;
 
 /// Messages that one subscription holds until they are read. Its loop reads always, so this is
@@ -21,9 +22,6 @@ const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
 
 /// Commands on their way to the connection's task.
 const CLIENT_CAPACITY: usize = 4096;
-
-/// A peer that is gone without a word is noticed after two of them.
-const PING_EVERY: Duration = Duration::from_secs(10);
 
 /// For a round trip, before it is tried again.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -119,7 +117,7 @@ impl Link {
                     told.up.store(true, Ordering::Relaxed);
                     break client;
                 }
-                Err(error) => explain(&error),
+                Err(error) => login::refusal(config, &error),
             };
             attempt = attempt.saturating_add(1);
             if config.max_reconnects.is_some_and(|most| attempt > most) {
@@ -246,12 +244,11 @@ async fn options(
 ) -> Result<ConnectOptions, ConnectError> {
     let on_event = told.clone();
     let delays = config.clone();
-    let mut options = ConnectOptions::new()
-        .name(format!("{client_id} ({})", told.purpose))
+    let name = format!("{client_id} ({})", told.purpose);
+    let options = login::options(config, name).await?;
+    Ok(options
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .client_capacity(CLIENT_CAPACITY)
-        .ping_interval(PING_EVERY)
-        .request_timeout(Some(config.request_timeout))
         .event_callback(move |event| {
             on_event.hear(&event);
             std::future::ready(())
@@ -267,26 +264,7 @@ async fn options(
                 0 | 1 => Duration::ZERO,
                 more => backoff(&delays, more - 1),
             }
-        })
-        .require_tls(config.tls.required);
-    if let Some(ca) = &config.tls.ca {
-        options = options.add_root_certificates(ca.clone());
-    }
-    if let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) {
-        options = options.add_client_certificate(cert.clone(), key.clone());
-    }
-    Ok(match &config.auth {
-        Auth::None => options,
-        Auth::UserPassword { user, password } => {
-            options.user_and_password(user.clone(), password.expose().to_owned())
-        }
-        Auth::Token(token) => options.token(token.expose().to_owned()),
-        Auth::Nkey(seed) => options.nkey(seed.expose().trim().to_owned()),
-        Auth::Credentials(path) => options.credentials_file(path).await.map_err(|error| {
-            let path = path.display();
-            ConnectError::Options(format!("credentials file {path}: {error}"))
-        })?,
-    })
+        }))
 }
 
 impl Told {
@@ -325,20 +303,6 @@ fn backoff(config: &NatsConfig, attempt: u32) -> Duration {
     doubled.min(config.reconnect_wait)
 }
 
-/// The error with its causes, which its own text leaves out.
-fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
-}
-
 /// Server URLs without what stands before the `@`.
 pub(super) fn shown(urls: &[String]) -> String {
     let without = |url: &String| match url.rsplit_once('@') {
@@ -353,7 +317,45 @@ pub(super) fn shown(urls: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use std::time::Duration;
+
+    use super::{backoff, shown};
+    use crate::config::{Config, Flags, Inputs, Machine, Mode};
+    use crate::settings::Lookups;
+
+    #[test]
+    fn waits_double_up_to_the_reconnect_wait() {
+        let config = |seconds: &str| {
+            let env = |name: &str| (name == "NATS_RECONNECT_WAIT").then(|| seconds.to_owned());
+            let file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+            let lookups = Lookups {
+                env: &env,
+                file: &file,
+            };
+            let inputs = Inputs {
+                mode: Mode::Run,
+                flags: &Flags::default(),
+                file: None,
+                lookups,
+                machine: &Machine::this(),
+            };
+            Config::resolve(inputs).unwrap().nats
+        };
+        let check = |seconds: &str, attempt, expected_ms| {
+            let wait = backoff(&config(seconds), attempt);
+            assert_eq!(
+                wait,
+                Duration::from_millis(expected_ms),
+                "{seconds} {attempt}"
+            );
+        };
+        check("2", 1, 50);
+        check("2", 2, 100);
+        check("2", 6, 1600);
+        check("2", 7, 2000);
+        check("2", u32::MAX, 2000);
+        check("-1", 9, 10_000);
+    }
 
     #[test]
     fn urls_are_shown_without_credentials() {

@@ -115,13 +115,11 @@ pub async fn registrations(
     }
     outbound.ensure_streams(&config.events).await?;
     for (_, ty) in &registrations.events {
-        let subject = config.event_subject(ty);
-        let taken = match &subject {
-            Some(subject) => taker(subject, outbound).await?,
-            None => None,
-        };
-        if taken.as_ref() != Some(&config.events.stream) {
-            return Err(no_stream(ty, config));
+        for subject in config.heard_subjects(ty) {
+            let taken = taker(&subject, outbound).await?;
+            if taken.as_ref() != Some(&config.events.stream) {
+                return Err(no_stream(ty, config));
+            }
         }
     }
     Ok(())
@@ -202,8 +200,9 @@ fn event(ty: &str, config: &Config) -> Result<(), Denied> {
     if is_reserved(ty) {
         return Err(Denied::Reserved(ty.to_owned()));
     }
-    let subject = config.event_subject(ty);
-    if subject.is_none_or(|subject| !any_matches(&config.events.subjects, &subject)) {
+    let subjects = config.heard_subjects(ty);
+    let taken = |subject: &String| any_matches(&config.events.subjects, subject);
+    if subjects.is_empty() || !subjects.iter().all(taken) {
         return Err(no_stream(ty, config));
     }
     Ok(())

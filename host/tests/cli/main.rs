@@ -13,5 +13,6 @@ mod dev;
 mod help;
 mod inspect;
 mod online;
+#[expect(dead_code, reason = "shared with the tests of the host, which use more of it")]
 #[path = "../../../tests/support/server.rs"]
 mod server;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Resolver, show_patterns};
 use crate::config::raw::{RawCompat, RawEvents};
 use crate::config::{CompatConfig, ErrorAnswers, EventSubject, EventsConfig, checks, defaults};
-use crate::settings::{ByteSize, format_duration};
+use crate::settings::{ByteSize, Written, format_duration};
 use crate::subject::{SubjectPattern, check_literal};
 
 /// The server refuses a shorter one.
@@ -132,27 +132,52 @@ impl Resolver<'_> {
                     ErrorAnswers::Silent => "silent".to_owned(),
                 },
             ),
-            event_subject: self.checked(
-                "compat.event_subject",
-                raw.event_subject,
-                EventSubject::Type,
-                |subject| match subject {
-                    EventSubject::Type => "type".to_owned(),
-                    EventSubject::Fixed(subject) => subject.clone(),
-                },
-                |text| event_subject(text, &events.subjects),
-            ),
+            event_subject: self.event_subject(raw.event_subject, &events.subjects),
         }
+    }
+
+    /// `type`, or literal subjects that the stream takes.
+    fn event_subject(
+        &mut self,
+        written: Option<Written<Vec<String>>>,
+        subjects: &[SubjectPattern],
+    ) -> EventSubject {
+        let key = "compat.event_subject";
+        let written = written.map(|w| {
+            w.map(|texts| match texts.as_slice() {
+                [text] if text == "type" => EventSubject::Type,
+                _ => EventSubject::Fixed(texts),
+            })
+        });
+        let chosen = self.take(key, written, EventSubject::Type, |subject| match subject {
+            EventSubject::Type => "type".to_owned(),
+            EventSubject::Fixed(subjects) => subjects.join(","),
+        });
+        if let EventSubject::Fixed(fixed) = &chosen {
+            if fixed.is_empty() {
+                let why = "is empty: write \"type\", or the subjects that events travel on";
+                self.mistake(key, why.to_owned());
+            }
+            for (i, subject) in fixed.iter().enumerate() {
+                if let Err(why) = fixed_subject(subject, &fixed[..i], subjects) {
+                    self.mistake(key, why);
+                }
+            }
+        }
+        chosen
     }
 }
 
-fn event_subject(text: &str, subjects: &[SubjectPattern]) -> Result<EventSubject, String> {
+fn fixed_subject(text: &str, before: &[String], subjects: &[SubjectPattern]) -> Result<(), String> {
     if text == "type" {
-        return Ok(EventSubject::Type);
+        return Err("\"type\" stands by itself: write it without other subjects".to_owned());
+    }
+    if before.iter().any(|other| other == text) {
+        return Err(format!("{text:?} is there twice"));
     }
     check_literal(text).map_err(|e| e.to_string())?;
     if subjects.iter().any(|pattern| pattern.matches(text)) {
-        return Ok(EventSubject::Fixed(text.to_owned()));
+        return Ok(());
     }
     Err(format!(
         "{text:?} is taken by none of events.subjects, {}: add it there, or write \"type\"",

@@ -8,8 +8,10 @@ use crate::subject::SubjectPattern;
 
 impl Resolver<'_> {
     pub(super) fn nats(&mut self, raw: RawNats) -> NatsConfig {
+        let urls = self.urls(raw.urls);
         NatsConfig {
-            urls: self.urls(raw.urls),
+            auth: self.auth(raw.auth, &urls),
+            urls,
             queue_group: self.checked(
                 "nats.queue_group",
                 raw.queue_group,
@@ -32,7 +34,6 @@ impl Resolver<'_> {
                 raw.request_timeout,
                 defaults::REQUEST_TIMEOUT,
             ),
-            auth: self.auth(raw.auth),
             tls: self.tls(raw.tls),
         }
     }
@@ -69,7 +70,36 @@ impl Resolver<'_> {
         namespace
     }
 
-    fn auth(&mut self, raw: RawAuth) -> Auth {
+    /// What `[nats.auth]` says; where it says nothing, what stands in the URLs.
+    fn auth(&mut self, raw: RawAuth, urls: &[String]) -> Auth {
+        let in_urls = self.auth_of_urls(urls);
+        let auth = self.written_auth(raw);
+        match (auth, in_urls) {
+            (Auth::None, in_urls) => in_urls,
+            (auth, Auth::None) => auth,
+            (auth, _) => {
+                let why = "holds credentials, and so does nats.auth: keep one";
+                self.mistake("nats.urls", why.to_owned());
+                auth
+            }
+        }
+    }
+
+    /// `user:password@`, or `token@`, as services write it in `NATS_URL`. The client would not
+    /// look there, and it says the same to every server.
+    fn auth_of_urls(&mut self, urls: &[String]) -> Auth {
+        let mut all = urls.iter().map(|url| checks::credentials(url));
+        let Some(first) = all.find(|auth| *auth != Auth::None) else {
+            return Auth::None;
+        };
+        if all.any(|other| other != Auth::None && other != first) {
+            let why = "holds several credentials: one is given to all servers, so keep one";
+            self.mistake("nats.urls", why.to_owned());
+        }
+        first
+    }
+
+    fn written_auth(&mut self, raw: RawAuth) -> Auth {
         let ways = [
             ("user", raw.user.as_ref().or(raw.password.as_ref())),
             ("token", raw.token.as_ref()),

@@ -108,6 +108,16 @@ fn logging_in_is_done_one_way() {
         "[nats.auth]\ntoken = 'a'\ncreds = 'b'",
         "etc/conche.toml:3: nats.auth: token and creds are two ways to log in: keep one",
     );
+    check_in(
+        &[("NATS_URL", "nats://u:pw@a")],
+        "[nats.auth]\ntoken = 'a'",
+        "NATS_URL: holds credentials, and so does nats.auth: keep one",
+    );
+    check_in(
+        &[("NATS_URL", "nats://u:pw@a,nats://u:other@b")],
+        "",
+        "NATS_URL: holds several credentials: one is given to all servers, so keep one",
+    );
     check(
         "[nats.auth]\nuser = 'a'",
         "etc/conche.toml:2: nats.auth.user: has no password: set one beside it",
@@ -204,6 +214,22 @@ fn names() {
     check(
         "compat.event_subject = 'cyverse.events'",
         "etc/conche.toml:1: compat.event_subject: \"cyverse.events\" is taken by none of events.subjects, [\"org.cyverse.events.>\"]: add it there, or write \"type\"",
+    );
+    check(
+        "compat.event_subject = ['org.cyverse.events.a', 'cyverse.events']",
+        "etc/conche.toml:1: compat.event_subject: \"cyverse.events\" is taken by none of events.subjects, [\"org.cyverse.events.>\"]: add it there, or write \"type\"",
+    );
+    check(
+        "compat.event_subject = ['org.cyverse.events.a', 'org.cyverse.events.a']",
+        "etc/conche.toml:1: compat.event_subject: \"org.cyverse.events.a\" is there twice",
+    );
+    check(
+        "compat.event_subject = ['type', 'org.cyverse.events.a']",
+        "etc/conche.toml:1: compat.event_subject: \"type\" stands by itself: write it without other subjects",
+    );
+    check(
+        "compat.event_subject = []",
+        "etc/conche.toml:1: compat.event_subject: is empty: write \"type\", or the subjects that events travel on",
     );
     check(
         "compat.event_subject = 'org.*'",
