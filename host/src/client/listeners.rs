@@ -219,6 +219,11 @@ impl EventSource {
         let stop = CancellationToken::new();
         let id = {
             let mut state = self.inner.state();
+            if state.over {
+                // Disconnected meanwhile, which did not know of it yet.
+                client.inner.watch.remove(key);
+                return Err(ClientError::Disconnected);
+            }
             state.last += 1;
             let id = ListenerId(state.last);
             let listener = Listener {
