@@ -20,7 +20,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     if let Some(found) = tree.lines().find(|line| line.starts_with("wasmtime")) {
         bail!("the client feature pulls in {found}: cargo tree {client} -e normal -i wasmtime");
     }
-    shell::run(&mut cargo(&format!("clippy {client} --lib --examples -- -D warnings")))?;
+    shell::run(&mut cargo(&format!(
+        "clippy {client} --lib --examples -- -D warnings"
+    )))?;
     shell::run(&mut cargo(
         "clippy --workspace --all-targets -- -D warnings",
     ))?;
