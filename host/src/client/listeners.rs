@@ -220,7 +220,7 @@ impl EventSource {
         let id = {
             let mut state = self.inner.state();
             if state.over {
-                // Disconnected meanwhile, which did not know of it yet.
+                // It ended meanwhile, and has removed what it knew of.
                 client.inner.watch.remove(key);
                 return Err(ClientError::Disconnected);
             }
