@@ -13,6 +13,9 @@ mod dev;
 mod help;
 mod inspect;
 mod online;
-#[expect(dead_code, reason = "shared with the tests of the host, which use more of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of the host, which use more of it"
+)]
 #[path = "../../../tests/support/server.rs"]
 mod server;
