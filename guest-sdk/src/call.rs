@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bindings::imports::conche::handler::call as host;
+use crate::host::call as host;
 
 /// 1 at the first delivery of an event, more when it comes again; always 1 for a query.
 pub fn attempt() -> u32 {

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::bindings::imports::conche::handler::config as host;
 use crate::errors::{EventError, Fault};
+use crate::host::config as host;
 
 /// The value of one key.
 pub fn get(key: &str) -> Option<String> {

@@ -42,18 +42,44 @@
 //! on, as a fault or as a retry. What the policy does not grant answers [`SendError::Refused`] with
 //! the line to add.
 //!
-//! Handlers are plain functions: `cargo test` runs those that ask nothing of the host natively.
+//! # Tests
+//!
+//! Handlers are plain functions, and `cargo test` runs them natively: the module `testing` has a double
+//! of the host that calls a handler with a query or an event, answers what it asks, and shows what
+//! it answered, emitted and logged.
+//!
+//! ```
+//! use conche_guest::testing::{Host, Incoming, json};
+//! # use conche_guest::{Draft, SendError, emit};
+//!
+//! fn paid(order: String) -> Result<(), SendError> {
+//!     emit(Draft::new("org.cyverse.events.Shipped").json(&order)?)?;
+//!     Ok(())
+//! }
+//!
+//! let paid_event = Incoming::new("org.cyverse.events.Paid").json("o-17");
+//! let outcome = Host::new().event(paid, paid_event);
+//! assert_eq!(outcome.result, Ok(()));
+//! assert_eq!(outcome.effects.emitted[0].parse(), Ok(json!("o-17")));
+//! ```
+
+// What `plugin!` expands to names this crate: here too, in its tests.
+#[cfg(test)]
+extern crate self as conche_guest;
 
 mod bindings;
 pub mod call;
 pub mod config;
 mod errors;
 mod handler;
+mod host;
 pub mod listeners;
 pub mod log;
 mod message;
 mod registration;
 mod send;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 
 /// Says what the plugin hears and which functions handle it. Once in a crate.
 ///

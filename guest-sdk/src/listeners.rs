@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use crate::bindings::imports::conche::handler::listeners as host;
 use crate::errors::{SendError, milliseconds};
+use crate::host::listeners as host;
 
 /// What to listen for, and what to call.
 ///
@@ -73,6 +73,16 @@ impl Listener {
     pub fn expires(mut self, after: Duration) -> Self {
         self.expires = Some(after);
         self
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn handler(&self) -> &str {
+        &self.handler
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn kept_state(&self) -> &str {
+        &self.state
     }
 }
 

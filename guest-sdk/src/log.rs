@@ -9,6 +9,8 @@
 
 use std::fmt::Display;
 
+use crate::host::log as host;
+
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -20,11 +22,8 @@ pub enum Level {
     Critical,
 }
 
-/// Writes one line; the macros are shorter.
-#[cfg(target_family = "wasm")]
+/// Writes one line; the macros are shorter. Outside a host, in a plugin's own tests, to stderr.
 pub fn write(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {
-    use crate::bindings::imports::conche::handler::log as host;
-
     let level = match level {
         Level::Trace => host::Level::Trace,
         Level::Debug => host::Level::Debug,
@@ -41,16 +40,6 @@ pub fn write(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {
         })
         .collect();
     host::log(level, message, &fields);
-}
-
-/// Writes one line; the macros are shorter. Outside a host, in a plugin's own tests, to stderr.
-#[cfg(not(target_family = "wasm"))]
-pub fn write(level: Level, message: &str, fields: &[(&str, &dyn Display)]) {
-    let fields: String = fields
-        .iter()
-        .map(|(key, value)| format!(" {key}={value}"))
-        .collect();
-    eprintln!("{level:?}: {message}{fields}");
 }
 
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! Registrations that `plugin!` cannot know when it is compiled. Only inside `register`.
 
-use crate::bindings::imports::conche::handler::registration as host;
+use crate::host::registration as host;
 
 /// Declares what the plugin hears, while it is being loaded. `plugin!` passes it to the function of
 /// its `register` item, after the registrations written in `plugin!` itself.

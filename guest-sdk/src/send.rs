@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::bindings::imports::conche::handler::{
-    emit as emits, exchange as exchanges, request as requests,
-};
 use crate::errors::{SendError, milliseconds};
+use crate::host::{emit as emits, exchange as exchanges, request as requests};
 use crate::message::{CloudEvent, Draft};
 
 /// Emits an event. It is kept back and released only if the handler succeeds; answers the id it

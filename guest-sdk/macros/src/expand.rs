@@ -1,7 +1,7 @@
 //! The code that a table stands for: `register`, and one `match` on the handler's name a role.
 //! Must not know how a table is written.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
@@ -12,10 +12,14 @@ pub(crate) fn expand(plugin: &Plugin) -> TokenStream {
     let register = register(plugin);
     let queries = role(plugin, true);
     let events = role(plugin, false);
+    let table = table(plugin);
     quote! {
-        const _: () = {
-            struct __ConchePlugin;
+        #[doc(hidden)]
+        struct __ConchePlugin;
 
+        #table
+
+        const _: () = {
             impl ::conche_guest::__private::Lifecycle for __ConchePlugin {
                 fn register() -> ::core::result::Result<(), ::std::string::String> {
                     #register
@@ -61,6 +65,39 @@ fn register(plugin: &Plugin) -> TokenStream {
         #(#registrations)*
         #own
         ::core::result::Result::Ok(())
+    }
+}
+
+/// The table as a value, for the plugin's own unit tests.
+fn table(plugin: &Plugin) -> TokenStream {
+    let handle = |queries, role: &str| {
+        let role = Ident::new(role, Span::call_site());
+        if plugin
+            .items
+            .iter()
+            .any(|item| item.hears.is_query() == queries)
+        {
+            quote! {
+                ::core::option::Option::Some(
+                    <__ConchePlugin as ::conche_guest::__private::#role>::handle
+                )
+            }
+        } else {
+            quote!(::core::option::Option::None)
+        }
+    };
+    let query = handle(true, "QueryHandler");
+    let event = handle(false, "EventHandler");
+    quote! {
+        #[cfg(all(test, not(target_family = "wasm")))]
+        const PLUGIN: ::conche_guest::testing::Plugin = ::conche_guest::testing::Plugin::new(
+            <__ConchePlugin as ::conche_guest::__private::Lifecycle>::register,
+            #query,
+            #event,
+        );
+        // Tests need not use it.
+        #[cfg(all(test, not(target_family = "wasm")))]
+        const _: ::conche_guest::testing::Plugin = PLUGIN;
     }
 }
 
