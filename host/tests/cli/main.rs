@@ -12,6 +12,7 @@ mod config;
 mod dev;
 mod help;
 mod inspect;
+mod old;
 mod online;
 #[expect(
     dead_code,

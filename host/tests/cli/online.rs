@@ -12,7 +12,7 @@ use crate::conche::{Place, Run, lines};
 use crate::server::NatsServer;
 
 /// The longest that anything may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 const GREET: &str = "cyverse.greeter.Greet";
 const REQUESTED: &str = "org.cyverse.events.GreetingRequested";
@@ -20,14 +20,14 @@ const RECORDED: &str = "org.cyverse.events.AuditRecorded";
 const ADA: &str = r#"{"name":"Ada"}"#;
 
 /// A server, and a host on it with the greeter and the auditor.
-struct Online {
-    place: Place,
-    server: NatsServer,
+pub(crate) struct Online {
+    pub(crate) place: Place,
+    pub(crate) server: NatsServer,
     host: Running,
 }
 
 /// A command that runs; killed if the test does not end it.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
@@ -57,12 +57,12 @@ impl Running {
         {}
     }
 
-    fn next(&self) -> Value {
+    pub(crate) fn next(&self) -> Value {
         let line = self.stdout.recv_timeout(DEADLINE).expect("no event came");
         serde_json::from_str(&line).unwrap()
     }
 
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -75,7 +75,7 @@ impl Drop for Running {
 }
 
 impl Online {
-    fn start() -> Online {
+    pub(crate) fn start() -> Online {
         let (place, server) = (Place::new(), NatsServer::start());
         let plugins = place.dir.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
@@ -96,7 +96,7 @@ impl Online {
         }
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         let url = self.server.url();
         self.place.run_with(arguments, &[("NATS_URL", &url)])
     }
@@ -122,7 +122,7 @@ impl Online {
         }
     }
 
-    fn listen(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn listen(&self, arguments: &[&str]) -> Running {
         let arguments: Vec<&str> = ["listen"].iter().chain(arguments).copied().collect();
         let listening = Running::start(&self.place, &self.server, &arguments);
         Running::says(&listening.stderr, "conche: listening");
