@@ -124,14 +124,22 @@ async fn handlers_may_wait_for_their_own_plugin(on: On) {
     let policy = format!("[config]\ntypes = \"{types}\"\n[limits]\nconcurrency = 4\n");
     let host = start(on, &["probe"], &policy).await;
     let inner = json!({"report": true, "steps": []});
-    let outer = json!({"report": false, "steps": [
+    let outer = json!({"report": true, "steps": [
         {"exchange": {"type": types, "data": inner, "answer_types": [DONE]}},
-        {"emit": {"type": NEWS}},
     ]});
     for _ in 0..3 {
         host.publish(DO, &outer.to_string()).await;
     }
-    host.stored(NEWS, 3).await;
+    // Three of what was asked, and three that tell of their answers.
+    let done = host.stored(DONE, 6).await;
+    let done = done.iter().map(|found| data(&found.message));
+    let (inner, outer): (Vec<_>, Vec<_>) =
+        done.partition(|done| done["outcomes"].as_array().unwrap().is_empty());
+    assert_eq!((inner.len(), outer.len()), (3, 3));
+    for told in outer {
+        let answer = &told["outcomes"][0]["answer"];
+        assert_eq!(answer["type"], DONE, "{told}");
+    }
 }
 
 async fn what_is_not_granted_names_the_line(on: On) {

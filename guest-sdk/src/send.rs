@@ -49,6 +49,9 @@ pub fn request_all(
 /// or in the call, it begins a transaction. Needs `exchange` in the policy's `[grants]`, for the type
 /// that is sent and for those that are waited for. Counts as a request, and waits as long as one.
 ///
+/// Do not wait so for what this plugin handles itself: its other events may come first, and take
+/// every slot while they wait for the same. [`request`] is made for that.
+///
 /// ```no_run
 /// use conche_guest::{CloudEvent, Draft, SendError, exchange};
 /// # fn pay(order: &str) -> Result<CloudEvent, SendError> {

@@ -92,6 +92,11 @@ impl Lanes {
         Admit::Later(Waiting(receiver))
     }
 
+    /// All slots, those kept for deeper calls included.
+    pub fn slots(&self) -> usize {
+        self.shared.slots
+    }
+
     /// The most first queries and events that can be in at once.
     pub fn most(&self) -> usize {
         self.shared.slots - self.shared.reserve

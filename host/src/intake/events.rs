@@ -211,7 +211,8 @@ impl Events {
     }
 }
 
-/// Calls of events that the plugin can take at once.
+/// Deliveries of the plugin that are here at once. As many as it has slots: what waits for a slot
+/// must leave room for the event that a handler waits for, which comes in a deeper lane.
 fn room_of(plugin: &Plugin) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(plugin.lanes().most().clamp(1, PULL_MAX)))
+    Arc::new(Semaphore::new(plugin.lanes().slots().clamp(1, PULL_MAX)))
 }
