@@ -1,6 +1,7 @@
 //! One plugin at a time, called without a host: limits, instances, the cache of compiled code.
 
 mod cache;
+mod double;
 mod instances;
 mod limits;
 mod load;

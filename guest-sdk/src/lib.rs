@@ -46,7 +46,7 @@
 //!
 //! Handlers are plain functions, and `cargo test` runs them natively: the module `testing` has a double
 //! of the host that calls a handler with a query or an event, answers what it asks, and shows what
-//! it answered, emitted and logged.
+//! it answered, emitted and logged. It is no part of a wasm build.
 //!
 //! ```
 //! use conche_guest::testing::{Host, Incoming, json};
@@ -113,6 +113,9 @@ pub mod testing;
 ///
 /// A handler's name is that of its function, or the one after `as`. It stands in logs, and in the
 /// ids of what the handler emits: keep it when the function is renamed.
+///
+/// In the plugin's own unit tests it also defines `PLUGIN`, the table as a `testing::Plugin`: a test
+/// hands it a query or an event, and it finds the handler.
 pub use conche_guest_macros::plugin;
 pub use errors::{EventError, Fault, Retry, SendError};
 pub use handler::{Answer, Event, FromEvent, FromQuery, IntoAnswer, Query};

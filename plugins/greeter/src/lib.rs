@@ -22,11 +22,22 @@ conche_guest::plugin! { reusable, query "cyverse.greeter.Greet" => greet }
 
 #[cfg(test)]
 mod tests {
+    use conche_guest::testing::{Host, Incoming, Value, json};
+
     use super::*;
 
     #[test]
     fn greets_by_name() {
-        let greeting = greet(Ask { name: "Ada".into() }).unwrap().greeting;
-        assert_eq!(greeting, "Hello, Ada!");
+        let query = Incoming::new("cyverse.greeter.Greet").json(&json!({ "name": "Ada" }));
+        let outcome = Host::new().query(greet, query);
+        let greeting = json!({ "greeting": "Hello, Ada!" });
+        assert_eq!(outcome.reply::<Value>(), greeting);
+    }
+
+    #[test]
+    fn a_name_is_needed() {
+        let query = Incoming::new("cyverse.greeter.Greet").json(&json!({}));
+        let outcome = PLUGIN.query(&mut Host::new(), query);
+        assert_eq!(outcome.fault().code, 400);
     }
 }

@@ -142,6 +142,7 @@ conche_guest::plugin! {
 #[cfg(test)]
 mod tests {
     use conche_guest::Payload;
+    use conche_guest::testing::{Effects, Host, Incoming, Value, json};
 
     use super::*;
 
@@ -188,17 +189,70 @@ mod tests {
         assert_eq!(fault.code, 422);
     }
 
+    fn failed_payment() -> Incoming {
+        let data = json!({ "order": "o-1", "reason": "declined" });
+        Incoming::new("org.cyverse.events.PaymentFailed").json(&data)
+    }
+
+    #[test]
+    fn an_order_is_created_and_said() {
+        let data =
+            json!({ "customer": "ada", "items": [{ "sku": "tea", "quantity": 2, "cents": 350 }] });
+        let query = Incoming::new("cyverse.orders.Create").json(&data);
+        let mut host = Host::new();
+        let outcome = PLUGIN.query(&mut host, query.clone());
+        let created: Value = outcome.reply();
+        assert_eq!(created["total_cents"], json!(700));
+        let said = &outcome.effects.emitted[0];
+        assert_eq!(said.type_, "org.cyverse.events.OrderCreated");
+        assert_eq!(said.subject.as_deref(), created["order"].as_str());
+        assert_eq!(said.parse::<Value>().as_ref(), Ok(&created));
+        // The same query again is the same order.
+        let again = PLUGIN.query(&mut host, query);
+        assert_eq!(again.reply::<Value>(), created);
+        assert_eq!(again.effects, outcome.effects);
+    }
+
+    #[test]
+    fn an_order_that_is_not_acceptable_says_nothing() {
+        let data = json!({ "customer": "ada", "items": [] });
+        let query = Incoming::new("cyverse.orders.Create").json(&data);
+        let outcome = PLUGIN.query(&mut Host::new(), query);
+        assert_eq!(outcome.fault().code, 422);
+        assert_eq!(outcome.discarded, Effects::default());
+    }
+
     #[test]
     fn waits_until_the_last_attempt() {
-        let mut payment = PaymentFailed {
-            order: "o-1".into(),
-            reason: "declined".into(),
-            is_final: false,
-        };
-        assert!(settle_or_wait(&payment, 1, 3).is_err());
-        assert!(settle_or_wait(&payment, 2, 3).is_err());
-        assert_eq!(settle_or_wait(&payment, 3, 3), Ok(()));
-        payment.is_final = true;
-        assert_eq!(settle_or_wait(&payment, 1, 3), Ok(()));
+        let mut host = Host::new();
+        host.config("settle-attempts", "2");
+        let first = PLUGIN.event(&mut host, failed_payment());
+        let text = "payment of o-1 not settled yet: declined";
+        let later = EventError::retry_after(text, SETTLE_WAIT);
+        assert_eq!(first.result, Err(later));
+
+        let last = PLUGIN.event(host.attempt(2), failed_payment());
+        assert_eq!(last.result, Ok(()));
+        let on_hold = &last.effects.emitted[0];
+        assert_eq!(on_hold.type_, "org.cyverse.events.OrderOnHold");
+        let expected = json!({ "order": "o-1", "reason": "declined" });
+        assert_eq!(on_hold.parse(), Ok(expected));
+    }
+
+    #[test]
+    fn a_final_failure_is_not_waited_for() {
+        let data = json!({ "order": "o-1", "reason": "stolen", "is_final": true });
+        let event = Incoming::new("org.cyverse.events.PaymentFailed").json(&data);
+        let outcome = PLUGIN.event(&mut Host::new(), event);
+        assert_eq!(outcome.effects.emitted.len(), 1);
+    }
+
+    #[test]
+    fn attempts_that_are_no_number_are_retried_until_they_are() {
+        let mut host = Host::new();
+        host.config("settle-attempts", "many");
+        let outcome = PLUGIN.event(&mut host, failed_payment());
+        let text = "`settle-attempts` in [config]: invalid digit found in string";
+        assert_eq!(outcome.result, Err(EventError::retry(text)));
     }
 }

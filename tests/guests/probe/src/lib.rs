@@ -180,3 +180,6 @@ conche_guest::plugin! {
     listener => heard,
     register => register,
 }
+
+#[cfg(test)]
+mod tests;
