@@ -10,6 +10,7 @@ mod bad_input;
 mod behaviour;
 mod consumers;
 mod directory;
+mod doctor;
 mod embedded;
 mod gateway;
 mod gateway_limits;

@@ -3,6 +3,7 @@
 mod call;
 mod config;
 mod dev;
+mod doctor;
 mod health;
 mod inspect;
 mod log;
@@ -49,6 +50,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Config(config::ShowConfig),
     Health(health::Health),
+    Doctor(doctor::Doctor),
 }
 
 impl Cli {
@@ -61,6 +63,7 @@ impl Cli {
             Command::Inspect(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Health(command) => command.run(),
+            Command::Doctor(command) => command.run(),
         };
         match result {
             Ok(code) => code,

@@ -14,6 +14,8 @@ pub mod config;
 #[cfg(feature = "host")]
 pub mod dispatch;
 #[cfg(feature = "host")]
+pub mod doctor;
+#[cfg(feature = "host")]
 pub mod embedded;
 #[cfg(feature = "host")]
 pub mod gateway;

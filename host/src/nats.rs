@@ -12,6 +12,7 @@ mod message;
 mod pull;
 mod streams;
 mod subscription;
+mod survey;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,11 @@ pub use link::ConnectError;
 pub(crate) use message::{Asked, ReplyTo, Stored};
 pub(crate) use pull::Consumer;
 pub use streams::StreamFlaw;
+pub(crate) use streams::{StreamConfig, flaws};
 pub(crate) use subscription::Subscription;
+pub(crate) use survey::{
+    Act, Clock, ConsumerSeen, Need, Neighbour, StreamsSeen, Survey, subject_within,
+};
 
 /// What the connections are called.
 pub const CONNECTIONS: [&str; 3] = ["queries", "events", "sending"];
@@ -203,6 +208,16 @@ impl Nats {
             inner.sending.fence()
         );
         queries && events && sending
+    }
+
+    /// The server's version, such as `2.12.1`.
+    pub(crate) fn version(&self) -> String {
+        self.inner.sending.client.server_info().version
+    }
+
+    /// The clock of the server that has a stream; `None` of one that does not tell.
+    pub(crate) async fn clock(&self, stream: &str) -> Result<Option<Clock>, NatsError> {
+        Clock::of(&self.inner.sending, stream).await
     }
 
     /// Asks, and waits for the first answer. Cancel safe: dropping it stops the waiting.

@@ -10,5 +10,12 @@ mod call;
 mod conche;
 mod config;
 mod dev;
+mod doctor;
 mod help;
 mod inspect;
+#[expect(
+    dead_code,
+    reason = "shared with the other tests, which use more of it"
+)]
+#[path = "../../../tests/support/server.rs"]
+mod server;
