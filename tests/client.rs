@@ -186,7 +186,7 @@ async fn a_server_that_is_not_there_is_said_to_be_so() {
         panic!("{error:?}");
     };
     assert!(
-        text.starts_with("cannot connect to nats://127.0.0.1:1 in 1 attempts"),
+        text.starts_with("cannot connect to nats://127.0.0.1:1 in 1 attempt: "),
         "{text}"
     );
 }

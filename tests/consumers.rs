@@ -305,3 +305,20 @@ async fn all_types_may_come_on_several_subjects_and_go_to_the_first() {
     assert_eq!(info["config"]["filter_subjects"], json!([new, old]));
     assert!(host.wire.messages(DEAD, "conche.dlq.>").await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_gets_the_types_that_the_plugin_names_nowhere() {
+    let policy = "[grants]\nemit = \"org.>\"\nany-event = true\n[config]\nany-event = \"true\"\n";
+    let host = TestHost::with(Setup {
+        guests: &["probe"],
+        policies: &[("probe", policy)],
+        server: Some(NatsServer::start()),
+        ..Setup::default()
+    })
+    .await;
+    // Its own report is another such event, which asks for nothing and so is a dead letter.
+    let unnamed = host.publish("org.cyverse.events.Unnamed", REPORT).await;
+    let done = host.wire.wait_for(EVENTS, DONE, 1).await;
+    let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
+    assert!(body.contains(&unnamed.id), "{body}");
+}

@@ -11,6 +11,7 @@ mod behaviour;
 mod client;
 mod consumers;
 mod directory;
+mod doctor;
 mod dynamic;
 mod embedded;
 mod gateway;

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, Wire, event, guest};
+use crate::support::{DEADLINE, On, TestHost, Wire, event, guest};
 
 const ECHO: &str = "cyverse.probe.Echo";
 const GRANTS: &str = "[plugins.default.grants]\nemit = \"org.>\"\nrequest = \"cyverse.>\"\n";
@@ -182,4 +182,23 @@ async fn the_events_timeout_is_that_of_a_publish() {
     let answer = tokio::time::timeout(BEFORE_THE_DEFAULT, asked).await;
     let fault = Fault::from_message(&answer.unwrap()).unwrap();
     assert_eq!(fault.code, 503, "{fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_transaction_id_is_in_the_attribute_that_is_configured() {
+    let config = "[compat]\ntransaction_attribute = \"tid\"";
+    let host = TestHost::on(On::Nats, &["probe"], config).await;
+    let mut query = event(ECHO, "1").to_structured().unwrap();
+    let body = String::from_utf8_lossy(&query.body).into_owned();
+    query.body = body.replacen('{', r#"{"tid":"tid-7","#, 1).into();
+    let answer = host.wire.request(ECHO, query, DEADLINE).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["tid"], "tid-7");
+    let op = "cyverse.probe.Context";
+    let mut query = event(op, "1").to_structured().unwrap();
+    let body = String::from_utf8_lossy(&query.body).into_owned();
+    query.body = body.replacen('{', r#"{"tid":"tid-8","#, 1).into();
+    let answer = host.wire.request(op, query, DEADLINE).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["data"]["transaction_id"], "tid-8", "{answer}");
 }

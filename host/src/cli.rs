@@ -3,6 +3,7 @@
 mod call;
 mod config;
 mod dev;
+mod doctor;
 mod health;
 mod inspect;
 mod json;
@@ -60,6 +61,7 @@ enum Command {
     Listen(listen::Listen),
     Config(config::ShowConfig),
     Health(health::Health),
+    Doctor(doctor::Doctor),
 }
 
 impl Cli {
@@ -75,6 +77,7 @@ impl Cli {
             Command::Listen(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Health(command) => command.run(),
+            Command::Doctor(command) => command.run(),
         };
         match result {
             Ok(code) => code,

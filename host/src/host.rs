@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use crate::admission::Lanes;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::doctor;
 use crate::embedded::{Bus, BusConfig};
 use crate::gateway::{self, Gateway};
 use crate::intake::{Intake, dynamic};
@@ -119,6 +120,10 @@ impl Host {
             settled(nats).await?;
         }
         let report = reload.report();
+        if let Source::Nats(nats) = &source {
+            // Beside the start, so that it delays nobody.
+            shutdown.spawn(glance(config.clone(), nats.clone(), shutdown.clone()));
+        }
         shutdown.spawn(intake.follow());
         let heard = dynamic::Heard {
             matches,
@@ -199,6 +204,20 @@ impl Host {
         // They answer until the end: a host that drains is alive.
         self.probes.end().await;
         drained
+    }
+}
+
+/// Says what is wrong around the host, as far as it is seen at once; `conche doctor` sees the rest.
+async fn glance(config: Arc<Config>, nats: Nats, shutdown: Shutdown) {
+    let findings = tokio::select! {
+        () = shutdown.begun() => return,
+        findings = doctor::glance(&config, &nats) => findings,
+    };
+    for doctor::Finding {
+        check, what, mend, ..
+    } in findings
+    {
+        warn!(check, what, mend, "found at the start");
     }
 }
 

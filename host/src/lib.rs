@@ -22,6 +22,8 @@ pub mod config;
 mod dead_letters;
 #[cfg(feature = "host")]
 pub mod dispatch;
+#[cfg(feature = "host")]
+pub mod doctor;
 #[cfg(feature = "client")]
 pub mod embedded;
 #[cfg(feature = "host")]

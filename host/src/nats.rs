@@ -13,6 +13,8 @@ mod ordered;
 mod pull;
 mod streams;
 mod subscription;
+#[cfg(feature = "host")]
+mod survey;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +35,13 @@ pub(crate) use message::{Asked, ReplyTo, Stored};
 pub(crate) use ordered::Tail;
 pub(crate) use pull::Consumer;
 pub use streams::StreamFlaw;
+#[cfg(feature = "host")]
+pub(crate) use streams::{StreamConfig, flaws};
 pub(crate) use subscription::Subscription;
+#[cfg(feature = "host")]
+pub(crate) use survey::{
+    Act, Clock, ConsumerSeen, Need, Neighbour, StreamsSeen, Survey, subject_within,
+};
 
 /// What the connections are called.
 pub const CONNECTIONS: [&str; 3] = ["queries", "events", "sending"];

@@ -22,7 +22,7 @@ use super::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REFUSED};
 pub(super) struct Opened {
     pub(super) name: PluginName,
     pub(super) compiled: Compiled,
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
     /// As it was given, for errors.
     path: String,
 }
@@ -32,20 +32,24 @@ pub(super) struct Single {
     pub(super) plugin: Plugin,
     outbound: Outbound,
     /// Counts the guest's time as long as it lives.
-    _sandbox: Sandbox,
+    _sandbox: Arc<Sandbox>,
 }
 
 /// Reads and compiles a component.
 pub(super) fn open(config: &Config, path: &Path) -> anyhow::Result<Opened> {
+    open_in(&Arc::new(host::sandbox(config)?), path)
+}
+
+/// Reads and compiles a component, one of several.
+pub(super) fn open_in(sandbox: &Arc<Sandbox>, path: &Path) -> anyhow::Result<Opened> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{shown}`"))?;
     let name = PluginName::of_file(path)?;
-    let sandbox = host::sandbox(config)?;
     let compiled = sandbox.compile(&bytes).with_context(|| quoted(&shown))?;
     Ok(Opened {
         name,
         compiled,
-        sandbox,
+        sandbox: sandbox.clone(),
         path: shown,
     })
 }

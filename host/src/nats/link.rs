@@ -37,7 +37,7 @@ pub enum ConnectError {
     #[error("{0}")]
     Options(String),
     /// The number of attempts that the configuration allows is used up.
-    #[error("cannot connect to {urls} in {attempts} attempts: {reason}")]
+    #[error("cannot connect to {urls} in {attempts} attempt{}: {reason}", if *.attempts == 1 { "" } else { "s" })]
     GaveUp {
         /// The servers, without credentials.
         urls: String,
@@ -224,7 +224,7 @@ async fn supervise(
 
 /// `flush` is none: it ends when the bytes have left. A request that nobody can answer comes back
 /// as "no responders", from the server itself.
-async fn round_trip(client: &Client) -> bool {
+pub(super) async fn round_trip(client: &Client) -> bool {
     let nobody = client.new_inbox();
     let request = async_nats::Request::new().timeout(Some(FENCE_TIMEOUT));
     // The client's own time begins when it has handed the request over, which waits while it is

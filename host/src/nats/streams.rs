@@ -63,10 +63,11 @@ struct StreamInfo {
 }
 
 /// What of a stream's configuration can be wrong for us.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct StreamConfig {
-    subjects: Vec<String>,
+pub(crate) struct StreamConfig {
+    pub(crate) name: String,
+    pub(crate) subjects: Vec<String>,
     retention: String,
     discard: String,
     no_ack: bool,
@@ -85,23 +86,7 @@ struct Wanted<'a> {
 impl Nats {
     /// Sees to it that the event stream and the dead-letter stream are there and fit.
     pub(crate) async fn ensure_streams(&self, events: &EventsConfig) -> Result<(), StreamFlaw> {
-        let stream = &events.stream;
-        let subjects = events.subjects.iter().map(ToString::to_string).collect();
-        let event_stream = Wanted {
-            name: stream.clone(),
-            subjects,
-            discards_new: false,
-            events,
-        };
-        let dead_letters = Wanted {
-            name: format!("{stream}-dlq"),
-            subjects: vec![
-                format!("conche.dlq.{stream}.>"),
-                format!("conche.redrive.{stream}.>"),
-            ],
-            discards_new: true,
-            events,
-        };
+        let [event_stream, dead_letters] = Wanted::both(events);
         self.ensure(&event_stream).await?;
         self.ensure(&dead_letters).await
     }
@@ -168,7 +153,61 @@ impl Nats {
     }
 }
 
-impl Wanted<'_> {
+/// What is wrong with those of these streams that are for events and for dead letters, and what
+/// keeps a missing one from being created.
+#[cfg(feature = "host")]
+pub(crate) fn flaws(events: &EventsConfig, found: &[StreamConfig]) -> Vec<StreamFlaw> {
+    let flaw = |wanted: &Wanted<'_>| match found.iter().find(|it| it.name == wanted.name) {
+        Some(stream) => wanted.check(stream).err(),
+        None => wanted.check_missing(found).err(),
+    };
+    Wanted::both(events).iter().filter_map(flaw).collect()
+}
+
+impl<'a> Wanted<'a> {
+    /// The stream of events, and that of dead letters.
+    fn both(events: &'a EventsConfig) -> [Wanted<'a>; 2] {
+        let stream = &events.stream;
+        let event_stream = Wanted {
+            name: stream.clone(),
+            subjects: events.subjects.iter().map(ToString::to_string).collect(),
+            discards_new: false,
+            events,
+        };
+        let dead_letters = Wanted {
+            name: format!("{stream}-dlq"),
+            subjects: vec![
+                format!("conche.dlq.{stream}.>"),
+                format!("conche.redrive.{stream}.>"),
+            ],
+            discards_new: true,
+            events,
+        };
+        [event_stream, dead_letters]
+    }
+
+    #[cfg(feature = "host")]
+    fn check_missing(&self, others: &[StreamConfig]) -> Result<(), StreamFlaw> {
+        let stream = self.name.clone();
+        if !self.events.create {
+            return Err(StreamFlaw::Missing {
+                subjects: self.subjects.join(","),
+                stream,
+            });
+        }
+        let taken = self.subjects.iter().find_map(|subject| {
+            let other = others.iter().find(|other| other.overlaps(subject))?;
+            Some((subject, &other.name))
+        });
+        match taken {
+            Some((subject, other)) => Err(StreamFlaw::NotCreated {
+                stream,
+                reason: format!("stream `{other}` takes subjects of {subject}"),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn to_create(&self) -> Value {
         let nanos =
             |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
@@ -251,6 +290,18 @@ impl Wanted<'_> {
 }
 
 impl StreamConfig {
+    /// Whether it takes some subject of a pattern.
+    #[cfg(feature = "host")]
+    pub(crate) fn overlaps(&self, pattern: &str) -> bool {
+        let Ok(pattern) = pattern.parse::<SubjectPattern>() else {
+            return false;
+        };
+        self.subjects
+            .iter()
+            .filter_map(|subject| subject.parse::<SubjectPattern>().ok())
+            .any(|subject| subject.overlaps(&pattern))
+    }
+
     fn takes(&self, wanted: &str) -> bool {
         let Ok(wanted) = wanted.parse::<SubjectPattern>() else {
             return false;
@@ -263,7 +314,7 @@ impl StreamConfig {
 }
 
 /// JetStream is off for the server, or for the account (10039, 10076).
-fn is_off(error: &NatsError) -> bool {
+pub(super) fn is_off(error: &NatsError) -> bool {
     matches!(
         error,
         NatsError::NoResponders { .. }

@@ -10,6 +10,7 @@ mod call;
 mod conche;
 mod config;
 mod dev;
+mod doctor;
 mod help;
 mod inspect;
 mod old;

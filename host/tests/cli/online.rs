@@ -251,7 +251,7 @@ fn without_a_server_or_a_type_it_says_what_to_do() {
         assert_eq!((run.code, &*run.stdout), (Some(4), ""));
         insta::allow_duplicates! {
             insta::assert_snapshot!(run.stderr, @r"
-            conche: cannot connect to nats://127.0.0.1:1 in 1 attempts: IO error: Connection refused (os error 111)
+            conche: cannot connect to nats://127.0.0.1:1 in 1 attempt: IO error: Connection refused (os error 111)
             conche: name the server with --nats-url or NATS_URL
             ");
         }

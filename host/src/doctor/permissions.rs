@@ -1,0 +1,104 @@
+//! What a host has to be allowed to do, and what it means when it is not. Pure.
+
+use super::{Finding, Wants};
+use crate::config::Config;
+use crate::nats::{Act, Need, subject_within};
+
+/// No plugin is called so: their names are lower-case.
+const NOBODY: &str = "DOCTOR";
+
+/// All that a host of this configuration does.
+pub(super) fn needs(config: &Config, wants: &Wants, inbox: &str) -> Vec<Need> {
+    let trips = "to answer, and to see that a round trip goes through";
+    let mut all = vec![
+        need(Act::Subscribe, inbox, "_INBOX.>", "to get answers"),
+        need(Act::Publish, inbox, "_INBOX.>", trips),
+    ];
+    for (op, who) in &wants.ops {
+        all.push(need(Act::Subscribe, op, op, &format!("to serve {who}")));
+    }
+    for pattern in config.nats.namespace.iter().map(ToString::to_string) {
+        let to_serve = |who: &String| {
+            let why = format!("to serve {who}");
+            need(Act::Subscribe, &pattern, &pattern, &why)
+        };
+        all.extend(wants.any_query.iter().map(to_serve));
+    }
+    all.extend(of_events(config));
+    all
+}
+
+/// Streams, consumers, acknowledgements.
+fn of_events(config: &Config) -> Vec<Need> {
+    let stream = &config.events.stream;
+    let durable = &config.events.durable;
+    let mut all = Vec::new();
+    let mut publish = |subject: &str, pattern: &str, why: &str| {
+        all.push(need(Act::Publish, subject, pattern, why));
+    };
+    for pattern in config.events.subjects.iter().map(ToString::to_string) {
+        let why = "to send what plugins emit";
+        publish(&subject_within(&pattern), &pattern, why);
+    }
+    let letters = format!("conche.dlq.{stream}.>");
+    publish(&subject_within(&letters), &letters, "to store dead letters");
+    for what in ["NAMES", "LIST"] {
+        let subject = format!("$JS.API.STREAM.{what}");
+        publish(&subject, &subject, "to see which stream takes what");
+    }
+    let verbs: &[&str] = match config.events.create {
+        true => &["INFO", "CREATE"],
+        false => &["INFO"],
+    };
+    for stream in [stream, &format!("{stream}-dlq")] {
+        for verb in verbs {
+            let subject = format!("$JS.API.STREAM.{verb}.{stream}");
+            let why = "for the streams of events and dead letters";
+            publish(&subject, &subject, why);
+        }
+    }
+    let consumer = format!("{stream}.{durable}-{NOBODY}");
+    for verb in ["INFO", "CREATE", "MSG.NEXT"] {
+        let api = format!("$JS.API.CONSUMER.{verb}");
+        let pattern = match verb {
+            "CREATE" => format!("{api}.{stream}.>"),
+            _ => format!("{api}.{stream}.*"),
+        };
+        publish(&format!("{api}.{consumer}"), &pattern, "to read events");
+    }
+    let list = format!("$JS.API.CONSUMER.LIST.{stream}");
+    publish(&list, &list, "for doctor to look at consumers");
+    let ack = format!("$JS.ACK.{consumer}.1.1.1.0.0");
+    let acks = format!("$JS.ACK.{stream}.>");
+    publish(&ack, &acks, "to acknowledge events");
+    all
+}
+
+fn need(act: Act, subject: &str, pattern: &str, why: &str) -> Need {
+    Need {
+        act,
+        subject: subject.to_owned(),
+        pattern: pattern.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+/// What the server denies.
+pub(super) fn check(config: &Config, denied: &[Need]) -> Vec<Finding> {
+    let finding = |need: &Need| {
+        let (act, key) = match need.act {
+            Act::Publish => ("publish to", "publish"),
+            Act::Subscribe => ("subscribe to", "subscribe"),
+        };
+        let Need { pattern, why, .. } = need;
+        let what = format!(
+            "the server lets `{}` not {act} {pattern}, which is needed {why}",
+            config.client_id
+        );
+        let mend = format!(
+            "permissions: {{ {key}: {{ allow: [\"{pattern}\"] }} }} for this user of the server"
+        );
+        Finding::error("permissions", what, mend)
+    };
+    denied.iter().map(finding).collect()
+}

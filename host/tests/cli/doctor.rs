@@ -1,0 +1,162 @@
+//! `conche doctor`, and what `conche run` says of it at the start.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::conche::{Place, Run};
+use crate::server::NatsServer;
+
+/// The longest that anything may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A place with the greeter, and a server with these streams.
+fn place(streams: &[Value]) -> (Place, NatsServer) {
+    let place = Place::new();
+    let plugins = place.dir.path().join("plugins");
+    std::fs::create_dir(&plugins).unwrap();
+    let file = place.guest("greeter");
+    std::fs::rename(place.dir.path().join(&file), plugins.join(&file)).unwrap();
+    let server = NatsServer::start();
+    for stream in streams {
+        let name = stream["name"].as_str().unwrap();
+        request(&server, &format!("$JS.API.STREAM.CREATE.{name}"), stream);
+    }
+    (place, server)
+}
+
+fn request(server: &NatsServer, subject: &str, body: &Value) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let answer = runtime.block_on(async {
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let body = body.to_string();
+        client.request(subject.to_owned(), body.into()).await
+    });
+    let answer: Value = serde_json::from_slice(&answer.unwrap().payload).unwrap();
+    assert!(answer.get("error").is_none(), "{answer}");
+}
+
+fn doctor(place: &Place, server: &NatsServer, arguments: &[&str]) -> Run {
+    let all: Vec<_> = ["doctor"].iter().chain(arguments).copied().collect();
+    place.run_with(&all, &[("NATS_URL", &server.url())])
+}
+
+fn sick() -> (Place, NatsServer) {
+    let taking = json!({"name": "all", "subjects": ["cyverse.greeter.>", "a.b"]});
+    let events = json!({"name": "conche-events", "subjects": ["org.cyverse.events.>"]});
+    let (place, server) = place(&[taking, events]);
+    let consumer = json!({"stream_name": "conche-events", "config": {
+        "durable_name": "conche-gone", "ack_policy": "explicit"}});
+    let create = "$JS.API.CONSUMER.CREATE.conche-events.conche-gone";
+    request(&server, create, &consumer);
+    request(&server, "org.cyverse.events.A", &json!({}));
+    place.file("plugins/broken.wasm", "");
+    (place, server)
+}
+
+#[test]
+fn what_is_wrong_is_printed_with_the_line_that_mends_it() {
+    let (place, server) = sick();
+    let run = doctor(&place, &server, &["--type", "org.other.A"]);
+    assert_eq!((run.code, &*run.stderr), (Some(1), ""));
+    let plugins = place.dir.path().join("plugins");
+    let shown = run.stdout.replace(&*plugins.to_string_lossy(), "PLUGINS");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_program_gets_the_same_as_json() {
+    let (place, server) = sick();
+    let run = doctor(&place, &server, &["--json", "--type", "org.other.A"]);
+    assert_eq!((run.code, &*run.stderr), (Some(1), ""));
+    let plugins = place.dir.path().join("plugins");
+    let shown = run.stdout.replace(&*plugins.to_string_lossy(), "PLUGINS");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn where_nothing_is_wrong_it_says_so() {
+    let (place, server) = place(&[]);
+    let run = doctor(&place, &server, &[]);
+    assert_eq!((run.code, &*run.stderr), (Some(0), ""));
+    assert_eq!(run.stdout, "nothing found\n");
+    let run = doctor(&place, &server, &["--json"]);
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(shown, json!({"findings": [], "notes": []}));
+}
+
+#[test]
+fn warnings_alone_are_no_failure() {
+    let part = json!({"name": "log", "subjects": ["cyverse.log.>"]});
+    let (place, server) = place(&[part]);
+    let run = doctor(&place, &server, &[]);
+    assert_eq!((run.code, &*run.stderr), (Some(0), ""));
+    assert!(run.stdout.ends_with("\n0 errors, 1 warning\n"), "{run:?}");
+}
+
+#[test]
+fn without_a_connection_it_says_why() {
+    let (place, mut server) = place(&[]);
+    server.down();
+    let run = doctor(&place, &server, &[]);
+    assert_eq!((run.code, &*run.stdout), (Some(4), ""));
+    let reason = format!(
+        "conche: cannot connect to {} in 1 attempt: IO error: Connection refused (os error 111)\n",
+        server.url()
+    );
+    assert_eq!(run.stderr, reason);
+    let config = place.file("conche.toml", "natz = 1\n");
+    let run = doctor(&place, &server, &["--config", config]);
+    assert_eq!(run.code, Some(3), "{run:?}");
+}
+
+#[test]
+fn a_host_says_at_its_start_what_is_seen_at_once() {
+    let part = json!({"name": "log", "subjects": ["cyverse.log.>"]});
+    let (place, server) = place(&[part]);
+    let mut command = place.command(&["run", "--health-listen", "off", "--log-format", "json"]);
+    let spawned = command
+        .env("NATS_URL", server.url())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut host = Killed(spawned.unwrap());
+    let stderr = BufReader::new(host.0.stderr.take().unwrap());
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let _reader_left = sender.send(line);
+        }
+    });
+    let until = Instant::now() + DEADLINE;
+    let line = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let line = lines.recv_timeout(left).expect("nothing was found");
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["message"] == "found at the start" {
+            break line;
+        }
+    };
+    assert_eq!(line["level"], "WARN");
+    assert_eq!(line["check"], "overlap");
+    assert_eq!(line["mend"], "conche doctor prints the command");
+    let what = "stream `log` takes subjects of the query namespace cyverse.>: askers there get its acknowledgement as their answer";
+    assert_eq!(line["what"], what);
+}
+
+/// A host that ends with the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
+    }
+}
