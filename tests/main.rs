@@ -12,6 +12,7 @@ mod client;
 mod consumers;
 mod directory;
 mod doctor;
+mod documents;
 mod dynamic;
 mod embedded;
 mod gateway;
