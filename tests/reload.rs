@@ -138,7 +138,7 @@ async fn what_is_not_granted_is_refused_with_the_line_to_add() {
     let host = TestHost::with(setup).await;
     let file = host.dir.path().join("versioned_v1.toml");
     let expected = format!(
-        "registers `{GET}`, which is not granted: not granted: add \"{GET}\" to query in [grants] of {}",
+        "registers `{GET}`: not granted: add \"{GET}\" to query in [grants] of {}",
         file.display()
     );
     host.refuses("versioned_v1", &expected).await;

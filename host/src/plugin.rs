@@ -128,7 +128,7 @@ impl Plugin {
             self.put_back(instance);
             Ok(outcome)
         });
-        within(run, began, call.deadline).await
+        within(run, began, call.deadline, self.policy().limits.deadline).await
     }
 
     /// Runs an event handler; as [`Plugin::query`] otherwise.
@@ -144,7 +144,7 @@ impl Plugin {
             self.put_back(instance);
             Ok(outcome)
         });
-        within(run, began, call.deadline).await
+        within(run, began, call.deadline, self.policy().limits.deadline).await
     }
 
     /// An idle instance, or a fresh one. What ran before and failed gets a fresh one.
@@ -175,6 +175,7 @@ async fn within<T>(
     run: Pin<&mut impl Future<Output = Result<T, Failure>>>,
     began: Instant,
     deadline: Instant,
+    of: Duration,
 ) -> Result<T, Failure> {
     match timeout_at(deadline, run).await {
         Ok(result) => result,
@@ -183,6 +184,7 @@ async fn within<T>(
             let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
             Err(Failure::DeadlineExceeded {
                 limit: Duration::from_millis(left),
+                of,
             })
         }
     }

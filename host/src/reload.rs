@@ -24,6 +24,7 @@ use crate::settings::Mistakes;
 use files::{Files, Found};
 
 pub use checks::{Denied, registrations as check_registrations};
+pub use files::{read_component, read_policy};
 pub use report::{Report, Standing};
 
 /// Keeps the registry equal to the plugins directory.

@@ -59,7 +59,8 @@ async fn wall_time() {
     for how in ["Loop", "SleepForever"] {
         let limit = 50 * MS;
         let failure = failure(how, deadline_alone(limit)).await;
-        assert_eq!(failure, Failure::DeadlineExceeded { limit }, "{how}");
+        let of = limit;
+        assert_eq!(failure, Failure::DeadlineExceeded { limit, of }, "{how}");
     }
 }
 

@@ -21,5 +21,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         .env("CONCHE_PLUGINS_BUILT", &built.plugins)
         .env(go::INTEROP, go::build_interop(workspace)?)
         .env(nats_server::VARIABLE, nats_server::path(workspace)?);
-    shell::run(command.current_dir(&workspace.root))
+    command.current_dir(&workspace.root);
+    if let [filter] = arguments {
+        let mut list = shell::cargo(["test", "--workspace", filter, "--", "--list"]);
+        let listed = shell::read(list.current_dir(&workspace.root))?;
+        if !listed.lines().any(|line| line.ends_with(": test")) {
+            bail!("no test has `{filter}` in its name");
+        }
+    }
+    shell::run(&mut command)
 }

@@ -1,13 +1,17 @@
 //! Sets up the log: on stderr, human on a terminal, JSON lines where asked for or where no person
 //! reads along.
 
+use std::fmt;
 use std::io::{IsTerminal, stderr};
 
 use anyhow::anyhow;
 use conche::config::{Config, LoadError, LogConfig, LogFormat};
 use conche::nats::QUIET_CLIENT;
 use conche::settings::{Mistakes, Origin, Problem};
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 /// Starts logging, once a process. `auto` is JSON when stderr is no terminal: a program reads it.
 pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
@@ -34,6 +38,36 @@ pub(crate) fn start_quietly(config: &Config) -> anyhow::Result<()> {
     start_for_a_person(&log)
 }
 
+/// A field as a person reads it. What is in it may come from a guest, a message or a file, and must
+/// not pass for a line of ours: what follows the end of a line is indented, other control characters
+/// are shown as escapes. JSON has escapes of its own.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let text = format!("{value:?}");
+    match field.name() {
+        "message" => tame(writer, &text),
+        name => {
+            write!(writer, "{name}=")?;
+            tame(writer, &text)
+        }
+    }
+}
+
+fn tame(writer: &mut dyn fmt::Write, text: &str) -> fmt::Result {
+    for (index, line) in text.lines().enumerate() {
+        if index > 0 {
+            writer.write_str("\n    ")?;
+        }
+        for character in line.chars() {
+            match character {
+                '\t' => writer.write_char('\t')?,
+                control if control.is_control() => write!(writer, "{}", control.escape_default())?,
+                other => writer.write_char(other)?,
+            }
+        }
+    }
+    Ok(())
+}
+
 fn start_as(config: &LogConfig, is_json: bool) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(format!("{QUIET_CLIENT},{}", config.level)).map_err(|error| {
         let mut mistakes = Mistakes::default();
@@ -52,7 +86,28 @@ fn start_as(config: &LogConfig, is_json: bool) -> anyhow::Result<()> {
     let started = if is_json {
         builder.json().flatten_event(true).try_init()
     } else {
-        builder.try_init()
+        let fields = debug_fn(field).delimited(" ");
+        builder.fmt_fields(fields).try_init()
     };
     started.map_err(|error| anyhow!("cannot start the log: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tame;
+
+    #[test]
+    fn no_text_forges_a_line() {
+        let check = |text: &str, expected: &str| {
+            let mut tamed = String::new();
+            tame(&mut tamed, text).unwrap();
+            assert_eq!(tamed, expected);
+        };
+        check("plain \u{e4} text", "plain \u{e4} text");
+        check(
+            "a\n2026-01-01 INFO b\r\nc",
+            "a\n    2026-01-01 INFO b\n    c",
+        );
+        check("\u{1b}[2Jgone\rnew\ttab", "\\u{1b}[2Jgone\\rnew\ttab");
+    }
 }

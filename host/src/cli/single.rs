@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use conche::config::{Config, lookups};
 use conche::host;
 use conche::metrics::Metrics;
@@ -43,7 +43,8 @@ pub(super) fn open(config: &Config, path: &Path) -> anyhow::Result<Opened> {
 /// Reads and compiles a component, one of several.
 pub(super) fn open_in(sandbox: &Arc<Sandbox>, path: &Path) -> anyhow::Result<Opened> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{shown}`"))?;
+    let bytes = reload::read_component(path);
+    let bytes = bytes.map_err(|reason| anyhow!("cannot read `{shown}`: {reason}"))?;
     let name = PluginName::of_file(path)?;
     let compiled = sandbox.compile(&bytes).with_context(|| quoted(&shown))?;
     Ok(Opened {
@@ -96,7 +97,11 @@ pub(super) fn policy(config: &Config, file: Option<&Path>) -> anyhow::Result<Pol
         return Ok(Policy::allow_all());
     };
     let shown = file.display().to_string();
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{shown}`"))?;
+    let text = match reload::read_policy(file) {
+        Ok(Some(text)) => text,
+        Ok(None) => bail!("cannot read `{shown}`: does not exist"),
+        Err(reason) => bail!("cannot read `{shown}`: {reason}"),
+    };
     let file = PolicyFile {
         path: &shown,
         text: Some(&text),

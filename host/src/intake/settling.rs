@@ -113,6 +113,7 @@ impl Events {
     /// once listened to, or that only a newer version of it does.
     async fn unlistened(&self, plugin: &Plugin, delivery: &Delivery, ty: &str) -> End {
         if delivery.subject() != ty {
+            debug!(plugin = %plugin.name(), subject = delivery.subject(), ty, "an event of another, on a subject that many share");
             return skip(plugin);
         }
         match self

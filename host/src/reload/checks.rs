@@ -13,7 +13,7 @@ use crate::subject::{SubjectError, SubjectPattern, check_literal, is_reserved};
 #[derive(Debug, Error)]
 pub enum Denied {
     /// No policy grants it.
-    #[error("registers `{subject}`, which is not granted: {refusal}")]
+    #[error("registers `{subject}`: {refusal}")]
     NotGranted {
         /// The op or type.
         subject: String,
@@ -21,7 +21,7 @@ pub enum Denied {
         refusal: policy::Refusal,
     },
     /// The defaults need a grant too.
-    #[error("registers a default, which is not granted: {0}")]
+    #[error("registers a default: {0}")]
     DefaultNotGranted(policy::Refusal),
     /// Not for plugins.
     #[error("registers `{0}`: `$…`, `_INBOX.…` and `conche.…` are reserved")]

@@ -216,6 +216,25 @@ fn metadata(path: &Path) -> Result<Option<Metadata>, String> {
     }
 }
 
+/// A component's bytes, as they are read from the plugins directory.
+///
+/// # Errors
+/// It is not there, is no regular file, or too large.
+pub fn read_component(path: &Path) -> Result<Vec<u8>, String> {
+    let Some(metadata) = metadata(path)? else {
+        return Err("does not exist".to_owned());
+    };
+    read(path, &metadata, COMPONENT_BYTES_MAX)
+}
+
+/// A policy's text, as it is read from the policies directory; `None` if there is none.
+///
+/// # Errors
+/// It is no regular file, too large, or no UTF-8.
+pub fn read_policy(path: &Path) -> Result<Option<String>, String> {
+    policy_text(path)
+}
+
 /// A regular file's bytes: whoever opens a pipe may wait for ever.
 fn read(path: &Path, metadata: &Metadata, max: usize) -> Result<Vec<u8>, String> {
     if !metadata.is_file() {

@@ -74,7 +74,12 @@ pub enum LoadError {
         "is a core module, not a component: build for wasm32-wasip2, or run wasm-tools component new"
     )]
     CoreModule,
-    /// Neither.
+    /// Any other file.
+    #[error(
+        "is no WebAssembly component: its first bytes are not `\\0asm`; build one for wasm32-wasip2"
+    )]
+    NoWasm,
+    /// Cut off, or damaged.
     #[error("is no WebAssembly component: {reason}")]
     Broken {
         /// wasmtime's text.
@@ -186,7 +191,11 @@ fn compile_apart(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> 
         match compiler.join() {
             Ok(Ok(component)) => Ok(component),
             Ok(Err(error)) => Err(LoadError::Broken {
-                reason: format!("{error:#}"),
+                // Its parser's lists have lines.
+                reason: format!("{error:#}")
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
             }),
             Err(_) => Err(failed("the compiler panicked".into())),
         }
@@ -210,6 +219,9 @@ fn check_bytes(bytes: &[u8]) -> Result<(), LoadError> {
     }
     if Engine::detect_precompiled(bytes).is_some() {
         return Err(LoadError::Precompiled);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(LoadError::NoWasm);
     }
     // The preamble: magic, version, and layer (0 a module, 1 a component).
     if bytes.starts_with(b"\0asm\x01\0\0\0") {

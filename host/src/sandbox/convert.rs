@@ -92,10 +92,14 @@ pub(super) fn guest_fault(fault: Fault) -> wit::Fault {
     }
 }
 
-/// A guest's fault, for the envelope.
+/// A guest's fault, for the envelope. A code that says no error, or nothing that HTTP has, would be
+/// read as whatever it happens to mean: it is 500 then.
 pub(super) fn fault(fault: wit::Fault) -> Fault {
     Fault {
-        code: fault.code,
+        code: match fault.code {
+            400..=599 => fault.code,
+            _ => 500,
+        },
         message: fault.message,
         details: fault.details.map(payload),
     }

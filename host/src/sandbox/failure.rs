@@ -35,10 +35,12 @@ pub enum Failure {
         reason: String,
     },
     /// Wall time, waiting included.
-    #[error("took longer than its deadline of {limit:?}: raise deadline in [limits], or do less")]
+    #[error("{}", deadline_exceeded(*limit, *of))]
     DeadlineExceeded {
-        /// What the policy, or the asker's own deadline, allows.
+        /// What was left when the call began.
         limit: Duration,
+        /// What the policy allows, waiting for a slot included.
+        of: Duration,
     },
     /// Time spent in guest code.
     #[error("used more than {limit:?} of cpu: raise cpu in [limits], or do less")]
@@ -107,6 +109,18 @@ pub(super) enum Raised {
 
 /// Most compilers keep a second stack in memory, and its end is none that the engine knows.
 const OVERRUN: &str = "a stack that runs over its end does this, too: does it recurse deeply?";
+
+/// Nobody does less because others came first: then it is the slots that are too few.
+fn deadline_exceeded(limit: Duration, of: Duration) -> String {
+    if limit >= of.mul_f64(0.9) {
+        return format!(
+            "took longer than its deadline of {of:?}: raise deadline in [limits], or do less"
+        );
+    }
+    format!(
+        "took longer than the {limit:?} that were left of its deadline of {of:?}: it waited for a slot (raise concurrency in [limits], or slots in [calls]), or its asker waits no longer"
+    )
+}
 
 impl Failure {
     /// A short name for metrics and headers: never made of what a guest says.

@@ -14,10 +14,6 @@ struct Line<'a> {
     fields: &'a [Field],
 }
 
-/// A guest's text, which must not pass for a line of the host's: what follows the end of a line is
-/// indented, other control characters are shown as escapes.
-struct Tame<'a>(&'a str);
-
 /// One `log.log`.
 pub(super) fn line(state: &mut State, level: GuestLevel, message: &str, fields: &[Field]) {
     let limits = &state.tenant.policy.limits;
@@ -73,11 +69,11 @@ pub(super) fn flush_output(state: &State) -> String {
     let digest = state.tenant.digest.short();
     let event_id = state.place();
     if !stdout.is_empty() {
-        let text = Tame(stdout.trim_end());
+        let text = stdout.trim_end();
         info!(target: "guest", plugin, digest, event_id, stream = "stdout", "{text}");
     }
     if !stderr.is_empty() {
-        let text = Tame(stderr.trim_end());
+        let text = stderr.trim_end();
         warn!(target: "guest", plugin, digest, event_id, stream = "stderr", "{text}");
     }
     if dropped > 0 {
@@ -90,44 +86,12 @@ pub(super) fn flush_output(state: &State) -> String {
     stderr
 }
 
-impl fmt::Display for Tame<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, line) in self.0.lines().enumerate() {
-            if index > 0 {
-                f.write_str("\n    ")?;
-            }
-            for part in line.split_inclusive(char::is_control) {
-                let printable = part.trim_end_matches(|c| char::is_control(c) && c != '\t');
-                f.write_str(printable)?;
-                write!(f, "{}", part[printable.len()..].escape_default())?;
-            }
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Tame(self.message).fmt(f)?;
+        f.write_str(self.message)?;
         for Field { key, value } in self.fields {
-            write!(f, " {}={value:?}", Tame(key))?;
+            write!(f, " {key}={value:?}")?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Tame;
-
-    #[test]
-    fn a_guest_cannot_forge_a_line() {
-        let check = |text: &str, expected: &str| assert_eq!(Tame(text).to_string(), expected);
-        check("plain \u{e4} text", "plain \u{e4} text");
-        check(
-            "a\n2026-01-01 INFO b\r\nc",
-            "a\n    2026-01-01 INFO b\n    c",
-        );
-        check("\u{1b}[2Jgone\rnew\ttab", "\\u{1b}[2Jgone\\rnew\ttab");
     }
 }

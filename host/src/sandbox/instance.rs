@@ -16,7 +16,7 @@ use super::state::{Phase, State};
 use super::{
     Call, Compiled, Effects, EventOutcome, QueryOutcome, Tenant, Verdict, convert, guest_log,
 };
-use crate::envelope::{Attribute, CloudEvent, new_id, now};
+use crate::envelope::{CloudEvent, new_id, now};
 
 /// Beside two messages' worth of bytes, what one host call may carry.
 const HOSTCALL_FUEL_BASE: usize = 1 << 20;
@@ -260,11 +260,10 @@ fn reply_event(reply: wit::Reply, call: &Call<'_>, tenant: &Tenant) -> CloudEven
         extensions: convert::host_extensions(reply.extensions),
         data: reply.data.map(convert::payload),
     };
-    if let Some(id) = call.transaction_id {
-        event.set_extension(
-            &tenant.config.compat.transaction_attribute,
-            Attribute::Text(id.to_owned()),
-        );
+    // As it came, even where it is no text.
+    let attribute = &tenant.config.compat.transaction_attribute;
+    if let Some(id) = call.event.extension(attribute) {
+        event.set_extension(attribute, id.clone());
     }
     event
 }

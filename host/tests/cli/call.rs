@@ -127,7 +127,7 @@ fn files_that_are_no_plugin_are_refused_with_a_reason() {
     let call = |file: &str| place.run(&["call", file, GREET, "{}"]);
     let missing = call("none.wasm");
     assert_eq!(missing.code, Some(1));
-    let expected = "conche: cannot read `none.wasm`: No such file or directory (os error 2)\n";
+    let expected = "conche: cannot read `none.wasm`: does not exist\n";
     assert_eq!(missing.stderr, expected);
 
     let text = call(place.file("text.wasm", "#!/bin/sh"));
