@@ -23,6 +23,7 @@ on_both! {
     a_listener_hears_until_it_is_removed,
     a_listener_that_hears_once_hears_once,
     a_transaction_is_heard_whatever_the_type,
+    what_is_not_granted_uses_up_no_listener,
     a_handler_that_fails_changes_no_listener,
     a_listener_hears_what_its_own_call_emits,
     listeners_are_counted_and_capped,
@@ -243,6 +244,25 @@ async fn a_transaction_is_heard_whatever_the_type(on: On) {
     assert_eq!(neither["error"]["kind"], "invalid");
     let unknown = step(&host, "Listen", &json!({"handler": "x", "types": [NEWS]})).await;
     assert_eq!(unknown["error"]["kind"], "invalid");
+}
+
+async fn what_is_not_granted_uses_up_no_listener(on: On) {
+    let granted = "org.cyverse.events.granted.Is";
+    let host = TestHost::with(Setup {
+        guests: &["probe"],
+        policies: &[(
+            "probe",
+            "[grants]\nlisten = [\"org.cyverse.events.granted.*\"]\nemit = [\"org.cyverse.events.>\"]\n",
+        )],
+        server: (on == On::Nats).then(NatsServer::start),
+        grants_as_written: true,
+        ..Setup::default()
+    })
+    .await;
+    listen(&host, json!({"transaction_id": "tid-1", "once": true})).await;
+    publish_in(&host, NEWS, "tid-1").await;
+    let ours = publish_in(&host, granted, "tid-1").await;
+    assert_eq!(heard(&host, 1).await[0]["id"], *ours.id);
 }
 
 async fn a_handler_that_fails_changes_no_listener(on: On) {

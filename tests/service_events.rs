@@ -1,11 +1,15 @@
 //! The events of services in plain Rust, on a real nats-server and on the embedded bus.
 
+use std::time::Duration;
+
 use conche::client::{Call, Fault};
+use conche::config::EventSubject;
 use conche::envelope::Message;
+use conche::policy::Retry;
 use tokio::sync::mpsc;
 
 use crate::client::{Connected, service};
-use crate::support::{DEADLINE, On, on_both};
+use crate::support::{DEADLINE, On, event, on_both};
 
 const OP: &str = "cyverse.users.Get";
 const ADDED: &str = "org.cyverse.events.UserAdded";
@@ -14,6 +18,8 @@ const DEAD: &str = "conche-events-dlq";
 on_both! {
     an_event_is_handled_until_it_succeeds,
     what_is_rejected_is_dead_lettered,
+    what_fails_too_often_is_dead_lettered,
+    events_are_heard_on_every_subject_that_is_configured,
     a_default_gets_every_other_event,
 }
 
@@ -107,6 +113,60 @@ async fn what_is_rejected_is_dead_lettered(on: On) {
     connected.wire.publish(ADDED, junk).await.unwrap();
     let letters = connected.wire.wait_for(DEAD, "conche.dlq.>", 3).await;
     assert_eq!(&*letters[2].message.body, b"junk");
+}
+
+async fn what_fails_too_often_is_dead_lettered(on: On) {
+    let connected = Connected::on(on).await;
+    let client = &connected.client;
+    let retry = Retry {
+        max_attempts: 2,
+        first: Duration::from_millis(1),
+        ..Retry::default()
+    };
+    let _serving = service(client)
+        .retry(retry)
+        .event(&[ADDED], |_, _name: String| async {
+            Err(Fault::new(503, "not now"))
+        })
+        .start()
+        .await
+        .unwrap();
+    client.publish(ADDED, "ada").await.unwrap();
+    let letters = connected.wire.wait_for(DEAD, "conche.dlq.>", 1).await;
+    let reason = letters[0].message.headers.get("Conche-Dlq-Reason");
+    assert_eq!(reason, Some("attempt 2 of 2: not now (503)"));
+}
+
+async fn events_are_heard_on_every_subject_that_is_configured(on: On) {
+    let subjects = ["org.cyverse.events.new", "org.cyverse.events.old"];
+    let connected = Connected::with(on, |config| {
+        let subjects = subjects.map(str::to_owned).to_vec();
+        config.compat.event_subject = EventSubject::Fixed(subjects);
+    })
+    .await;
+    let client = &connected.client;
+    let (told, mut tells) = mpsc::channel(8);
+    let _serving = service(client)
+        .event(&[ADDED], move |_, name: String| {
+            let told = told.clone();
+            async move {
+                told.send(name).await.unwrap();
+                Ok(())
+            }
+        })
+        .start()
+        .await
+        .unwrap();
+    client.publish(ADDED, "new").await.unwrap();
+    let old = event(ADDED, r#""old""#).to_structured().unwrap();
+    connected.wire.publish(subjects[1], old).await.unwrap();
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        let told = tokio::time::timeout(DEADLINE, tells.recv()).await;
+        heard.push(told.unwrap().unwrap());
+    }
+    heard.sort_unstable();
+    assert_eq!(heard, ["new", "old"]);
 }
 
 async fn a_default_gets_every_other_event(on: On) {

@@ -106,6 +106,7 @@ fn interest(types: &[&str], transaction_id: Option<&str>) -> Interest {
     Interest {
         types: types.iter().map(|ty| (*ty).to_owned()).collect(),
         transaction_id: transaction_id.map(str::to_owned),
+        ..Interest::default()
     }
 }
 
@@ -283,6 +284,12 @@ async fn a_stream_made_anew_is_read_from_its_beginning() {
         watched.publish(A, None, n).await;
     }
     let mut tap = watched.tap(&[A], None).await;
+    // One that began at a sequence of the old stream, which the new one has not come to.
+    let (to, mut late) = mpsc::channel(8);
+    let after = watched.watch.last_sequence().await.unwrap();
+    assert_eq!(after, 3);
+    let key = watched.watch.add(interest(&[A], None), after, true, 7, to);
+    key.await.unwrap();
     watched
         .wire
         .api(&format!("STREAM.DELETE.{EVENTS}"), json!({}))
@@ -294,6 +301,8 @@ async fn a_stream_made_anew_is_read_from_its_beginning() {
         .await;
     watched.publish(A, None, 4).await;
     assert_eq!(numbers(&mut tap, 1).await, ["4"]);
+    let heard = timeout(DEADLINE, late.recv()).await;
+    assert_eq!(heard.unwrap().unwrap().tag, 7);
 }
 
 #[tokio::test(flavor = "multi_thread")]

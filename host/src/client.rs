@@ -326,7 +326,7 @@ impl Client {
             data: Some(Payload::Json(json)),
             ..CloudEvent::default()
         };
-        if let Some(id) = transaction_id {
+        if let Some(id) = transaction_id.filter(|id| !id.is_empty()) {
             let attribute = &self.inner.config.compat.transaction_attribute;
             event.set_extension(attribute, Attribute::Text(id.to_owned()));
         }

@@ -39,6 +39,7 @@ pub struct Metrics {
     families: Families,
     unserved: Counter,
     undecodable: Counter,
+    matches_missed: Counter,
     shed: [Counter; ShedBy::ALL.len()],
     plugins_serving: Gauge,
     slots_free: Gauge,
@@ -149,6 +150,7 @@ impl Metrics {
             registry: Registry::default(),
             unserved: nobodys("unserved"),
             undecodable: nobodys("undecodable"),
+            matches_missed: Counter::default(),
             shed,
             families,
             plugins_serving: Gauge::default(),
@@ -176,6 +178,12 @@ impl Metrics {
     /// A message on a query subject that is no CloudEvent of that subject.
     pub fn query_undecodable(&self) {
         self.undecodable.inc();
+    }
+
+    /// How many events all listeners and exchanges together have missed, from the start on.
+    pub fn matches_missed(&self, total: u64) {
+        let counted = self.matches_missed.get();
+        self.matches_missed.inc_by(total.saturating_sub(counted));
     }
 
     /// A message that did not run for lack of room.
@@ -243,6 +251,11 @@ impl Metrics {
             "conche_listener_matches",
             "Events that dynamic listeners waited for, by plugin and how they ended",
             families.listeners.clone(),
+        );
+        registry.register(
+            "conche_matches_missed",
+            "Events that came faster than those who wait for events could take them",
+            self.matches_missed.clone(),
         );
         registry.register(
             "conche_failures",

@@ -50,6 +50,12 @@ enum End {
 
 impl Listen {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let is_pattern = |ty: &&String| ty.split('.').any(|token| token == "*" || token == ">");
+        if let Some(ty) = self.types.iter().find(is_pattern) {
+            return Ok(output::usage(&anyhow::anyhow!(
+                "`{ty}` is a pattern: name each type, or a transaction id with --tid"
+            )));
+        }
         if self.types.is_empty() && self.tid.is_none() {
             let text = "listen to what? name event types, or a transaction id with --tid";
             return Ok(output::usage(&anyhow::anyhow!(text)));

@@ -44,7 +44,7 @@ pub(super) fn event(
         data: Some(Payload::Json(json.0)),
         ..CloudEvent::default()
     };
-    if let Some(id) = transaction_id {
+    if let Some(id) = transaction_id.filter(|id| !id.is_empty()) {
         event.set_extension(&config.compat.transaction_attribute, Attribute::Text(id));
     }
     event

@@ -302,6 +302,7 @@ fn interest(types: &[&str], transaction_id: &str) -> Result<Interest, ClientErro
             true => Vec::new(),
             false => types.iter().map(|ty| (*ty).to_owned()).collect(),
         },
+        within: Vec::new(),
         transaction_id: (!transaction_id.is_empty()).then(|| transaction_id.to_owned()),
     })
 }

@@ -13,7 +13,6 @@ use super::serving::Running;
 use crate::dead_letters::{self, Addressee};
 use crate::envelope::{CloudEvent, Fault};
 use crate::nats::DurableConfig;
-use crate::policy::Retry;
 use crate::source::{Consumer, Delivery};
 use crate::subject::SubjectPattern;
 
@@ -62,12 +61,16 @@ fn wanted(running: &Running) -> Result<DurableConfig, ClientError> {
     let mut filters: Vec<SubjectPattern> = Vec::new();
     if handlers.any_event.is_none() {
         for ty in handlers.events.keys() {
-            let subject = config.event_subject(ty);
-            let subject = subject.ok_or_else(|| ClientError::NoStream {
-                subject: ty.clone(),
-            })?;
-            let pattern = subject.parse();
-            filters.push(pattern.map_err(|error| ClientError::Invalid(format!("{error}")))?);
+            let heard = config.heard_subjects(ty);
+            if heard.is_empty() {
+                return Err(ClientError::NoStream {
+                    subject: ty.clone(),
+                });
+            }
+            for subject in heard {
+                let pattern = subject.parse();
+                filters.push(pattern.map_err(|error| ClientError::Invalid(format!("{error}")))?);
+            }
         }
         filters.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         filters.dedup();
@@ -208,8 +211,13 @@ async fn decide(running: &Running, wanted: &DurableConfig, delivery: &Delivery) 
             let reason = format!("rejected: {message} ({code})");
             dead_letter(running, delivery, reason).await
         }
+        Err(Fault { code, message, .. }) if attempt >= running.retry.max_attempts => {
+            let most = running.retry.max_attempts;
+            let reason = format!("attempt {attempt} of {most}: {message} ({code})");
+            dead_letter(running, delivery, reason).await
+        }
         Err(Fault { code, message, .. }) => {
-            let delay = Retry::default().delay(attempt, fastrand::f64());
+            let delay = running.retry.delay(attempt, fastrand::f64());
             info!(
                 service = %running.name, event_id, attempt, ?delay, code, reason = message,
                 "an event will be retried"

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::handlers::{Call, OnEvent, OnQuery, Reply};
 use super::{Client, ClientError, pulling, queries};
 use crate::envelope::{CloudEvent, Fault};
-use crate::policy::{PluginName, Start};
+use crate::policy::{PluginName, Retry, Start};
 use crate::shutdown::Shutdown;
 use crate::source::Source;
 use crate::subject::{SubjectPattern, check_literal};
@@ -27,8 +27,8 @@ use crate::subject::{SubjectPattern, check_literal};
 ///
 /// **Events** come through one durable consumer, `<durable>-<name>`, which several processes share.
 /// An event is acknowledged once its handler has succeeded. After a fault of 500 and above it comes
-/// again, with a growing delay; after one below, as when its data does not fit, it is stored as a
-/// dead letter. A durable begins with what is published after its first start.
+/// again, with a growing delay, as often as [`Service::retry`] says; after one below, as when its data
+/// does not fit, and after the last attempt it is stored as a dead letter. A durable begins with what is published after its first start.
 ///
 /// A plugin of the same name takes over both, op by op and event by event: the durable is the same.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct Service {
     client: Client,
     name: PluginName,
     start: Start,
+    retry: Retry,
     flaw: Option<String>,
     pub(super) handlers: Handlers,
 }
@@ -62,6 +63,7 @@ pub(super) struct Running {
     pub(super) client: Client,
     pub(super) name: PluginName,
     pub(super) start: Start,
+    pub(super) retry: Retry,
     /// The `source` of its answers.
     pub(super) source: String,
     pub(super) handlers: Handlers,
@@ -82,6 +84,7 @@ impl Service {
             client: client.clone(),
             name,
             start: Start::New,
+            retry: Retry::default(),
             flaw: None,
             handlers: Handlers::default(),
         })
@@ -185,6 +188,14 @@ impl Service {
         self
     }
 
+    /// How often an event runs that its handler fails at, and when: unless said here, ten times over
+    /// some nine minutes, as for a plugin.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Service {
+        self.retry = retry;
+        self
+    }
+
     /// Begins to serve. What is asked and published once this has returned is answered and handled.
     /// A stream that is missing is created, as a host does.
     ///
@@ -225,6 +236,7 @@ impl Service {
             source: client.config.source_named(self.name.as_str()),
             name: self.name,
             start: self.start,
+            retry: self.retry,
             handlers: self.handlers,
             tasks,
             room: queries::room(),

@@ -71,6 +71,16 @@ fn of_events(config: &Config) -> Vec<Need> {
     let ack = format!("$JS.ACK.{consumer}.1.1.1.0.0");
     let acks = format!("$JS.ACK.{stream}.>");
     publish(&ack, &acks, "to acknowledge events");
+    let flow = format!("$JS.FC.{stream}.>");
+    let reading = "for listeners and exchanges to go on reading";
+    publish(&subject_within(&flow), &flow, reading);
+    let delete = format!("$JS.API.CONSUMER.DELETE.{stream}");
+    let (one, all_of_them) = (format!("{delete}.{NOBODY}"), format!("{delete}.*"));
+    publish(
+        &one,
+        &all_of_them,
+        "to leave nothing behind when nobody listens",
+    );
     all
 }
 

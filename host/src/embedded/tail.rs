@@ -50,6 +50,11 @@ impl Bus {
 }
 
 impl BusTail {
+    /// The sequence before the next one.
+    pub fn position(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
     /// The next message, as soon as there is one. What the stream discarded meanwhile is passed
     /// over. Cancel safe.
     pub async fn next(&mut self) -> Arc<StoredMessage> {

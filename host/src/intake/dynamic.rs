@@ -46,7 +46,12 @@ impl Heard {
             };
             match matched {
                 Some(matched) => hand_on(&dispatcher, &shutdown, &room, &matched),
-                None => dispatcher.listeners().clean(&dispatcher.registry()),
+                None => {
+                    let listeners = dispatcher.listeners();
+                    listeners.clean(&dispatcher.registry());
+                    let missed = listeners.watch().missed();
+                    dispatcher.metrics().matches_missed(missed);
+                }
             }
         }
     }

@@ -58,6 +58,10 @@ fn queries_count_by_op_and_outcome() {
         check(&metrics, &sample(GREET, outcome), Some(1.0));
     }
     metrics.query_unserved();
+    for total in [3, 3, 5] {
+        metrics.matches_missed(total);
+    }
+    check(&metrics, "conche_matches_missed_total", Some(5.0));
     metrics.query_undecodable();
     for outcome in ["unserved", "undecodable"] {
         let sample = sample("", outcome).replace("greeter", "");

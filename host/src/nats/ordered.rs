@@ -114,6 +114,11 @@ impl Nats {
 }
 
 impl Tail {
+    /// The sequence before the next one.
+    pub(crate) fn position(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
     /// The next message and its sequence, as soon as there is one, through reconnects and a
     /// server's restart. Cancel safe.
     pub(crate) async fn next(&mut self) -> (u64, Message) {

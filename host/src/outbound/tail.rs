@@ -59,6 +59,14 @@ impl Tail {
         Tail::Nats(Box::new(tail))
     }
 
+    /// The sequence before the next one.
+    pub(super) fn position(&self) -> u64 {
+        match self {
+            Tail::Nats(tail) => tail.position(),
+            Tail::Embedded(tail) => tail.position(),
+        }
+    }
+
     /// The next message and its sequence. Cancel safe.
     pub(super) async fn next(&mut self) -> (u64, Message) {
         match self {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::{Outbound, SendError};
 use crate::envelope::{CloudEvent, Headers};
 use crate::shutdown::Shutdown;
+use crate::subject::SubjectPattern;
 use interests::{Interests, Wanted};
 use reader::Reader;
 
@@ -33,6 +34,8 @@ const TAP_CAPACITY: usize = 256;
 pub struct Interest {
     /// The `type` of an event; none: any.
     pub types: Vec<String>,
+    /// Where any type would do: only those that one of these matches. None: all.
+    pub within: Vec<SubjectPattern>,
     /// Its transaction id; `None`: any, or without.
     pub transaction_id: Option<String>,
 }
@@ -111,9 +114,18 @@ struct Unopened<'a> {
 }
 
 impl Interest {
+    fn has_type(&self, ty: &str) -> bool {
+        if !self.types.is_empty() {
+            return self.types.iter().any(|wanted| wanted == ty);
+        }
+        // `>` alone means types that are no legal subject too.
+        let matches = |pattern: &SubjectPattern| pattern.as_str() == ">" || pattern.matches(ty);
+        self.within.is_empty() || self.within.iter().any(matches)
+    }
+
     /// Whether an event is one of those.
     pub fn fits(&self, event: &CloudEvent, transaction_attribute: &str) -> bool {
-        let type_fits = self.types.is_empty() || self.types.contains(&event.ty);
+        let type_fits = self.has_type(&event.ty);
         let transaction_fits = self.transaction_id.is_none()
             || self.transaction_id.as_deref() == event.transaction_id(transaction_attribute);
         type_fits && transaction_fits

@@ -9,7 +9,7 @@ use super::state::State;
 use super::{convert, effects, requests};
 use crate::envelope::{CloudEvent, Message, headers, transaction_id_of};
 use crate::outbound::watch::{Interest, Watch};
-use crate::outbound::{self, Outbound, Stored};
+use crate::outbound::{self, Outbound};
 
 /// Types that one exchange may wait for.
 const ANSWER_TYPES_MAX: usize = 64;
@@ -64,6 +64,7 @@ pub(super) fn prepare(
         message,
         interest: Interest {
             types: answer_types,
+            within: Vec::new(),
             transaction_id: Some(transaction_id),
         },
         timeout,
@@ -94,9 +95,10 @@ async fn publish_and_wait(prepared: Prepared) -> Result<CloudEvent, SendError> {
     let mut answers = watch.tap(interest.clone()).await.map_err(send_error)?;
     let published = outbound.publish_event(&subject, message).await;
     let stored = published.map_err(send_error)?;
-    if stored.duplicate {
+    if stored.duplicate && stored.stream == watch.stream() {
         // An earlier run published it: the answer may be there already.
-        return answered_before(&watch, &interest, &stored).await;
+        let found = watch.first_after(stored.sequence, &interest).await;
+        return found.map_err(send_error);
     }
     loop {
         let Some(seen) = answers.next().await else {
@@ -107,21 +109,6 @@ async fn publish_and_wait(prepared: Prepared) -> Result<CloudEvent, SendError> {
             return Ok(seen.event.clone());
         }
     }
-}
-
-/// The first answer after what is stored already.
-async fn answered_before(
-    watch: &Watch,
-    interest: &Interest,
-    stored: &Stored,
-) -> Result<CloudEvent, SendError> {
-    let after = if stored.stream == watch.stream() {
-        stored.sequence
-    } else {
-        0
-    };
-    let found = watch.first_after(after, interest).await;
-    found.map_err(send_error)
 }
 
 /// What stands between a guest and the events it waits for.

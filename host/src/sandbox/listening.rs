@@ -79,7 +79,6 @@ pub(super) fn add(
     let granted = if by_type {
         waits_for(&listener.types, |ty| grants.allows_listen(ty))
     } else {
-        // What it hears is checked again, type by type, when it comes.
         grants
             .allows_listening()
             .map_err(|refusal| SendError::Refused(refusal.to_string()))
@@ -112,6 +111,7 @@ pub(super) fn add(
         handler,
         interest: Interest {
             types: listener.types,
+            within: grants.listen.clone(),
             transaction_id: listener.transaction_id.filter(|id| !id.is_empty()),
         },
         once: listener.once,

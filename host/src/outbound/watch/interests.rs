@@ -82,6 +82,13 @@ impl Interests {
         }
     }
 
+    /// Whatever comes is new to all.
+    pub(super) fn forget_sequences(&mut self) {
+        for wanted in self.entries.values_mut() {
+            wanted.after = 0;
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Interests {
             last: self.last,
@@ -89,9 +96,8 @@ impl Interests {
         };
     }
 
-    /// Hands an event to all who want it, in the order in which they came. A `once` interest is
-    /// gone before it is handed over, as is one that nobody listens for any more. Answers how many
-    /// receivers had no room.
+    /// Hands an event to all who want it, in the order in which they came. A `once` interest is gone
+    /// with it, as is one that nobody listens for any more. Answers how many receivers had no room.
     pub(super) fn hand_out(&mut self, seen: &Arc<Seen>, transaction_id: Option<&str>) -> u64 {
         let mut missed = 0;
         for key in self.wanting(&seen.event.ty, transaction_id) {
@@ -102,12 +108,12 @@ impl Interests {
                 continue;
             }
             let (once, tag, to) = (wanted.once, wanted.tag, wanted.to.clone());
-            if once {
-                self.remove(key);
-            }
             let seen = seen.clone();
             match to.try_send(Match { key, tag, seen }) {
+                // Whoever gets it cannot ask for its interest before we let go of all of them.
+                Ok(()) if once => drop(self.remove(key)),
                 Ok(()) => {}
+                // It has heard nothing yet, and so waits on.
                 Err(TrySendError::Full(_)) => missed += 1,
                 Err(TrySendError::Closed(_)) => drop(self.remove(key)),
             }
@@ -119,8 +125,8 @@ impl Interests {
         let of_type = self.by_type.get(ty).into_iter().flatten();
         let of_transaction = transaction_id.and_then(|id| self.by_transaction.get(id));
         let of_transaction = of_transaction.into_iter().flatten().filter(|key| {
-            let types = self.entries.get(key).map(|entry| &entry.interest.types);
-            types.is_some_and(|types| types.is_empty() || types.iter().any(|wanted| wanted == ty))
+            let entry = self.entries.get(key);
+            entry.is_some_and(|entry| entry.interest.has_type(ty))
         });
         // Each is in one of the two only.
         let mut keys: Vec<Key> = of_type.chain(of_transaction).copied().collect();
@@ -158,6 +164,7 @@ mod tests {
         Interest {
             types: types.iter().map(|ty| (*ty).to_owned()).collect(),
             transaction_id: transaction_id.map(str::to_owned),
+            ..Interest::default()
         }
     }
 
@@ -220,6 +227,35 @@ mod tests {
         interests.hand_out(&seen("a"), None);
         assert_eq!(drain(&mut matches), [2]);
         assert_eq!(interests.len(), 1);
+    }
+
+    #[test]
+    fn any_type_may_be_bounded() {
+        let (to, mut matches) = mpsc::channel(8);
+        let mut interests = Interests::default();
+        let bounded = Interest {
+            within: vec!["a.*".parse().unwrap()],
+            ..interest(&[], Some("t"))
+        };
+        interests.add(wanted(bounded, true, &to));
+        interests.hand_out(&seen("b.c"), Some("t"));
+        assert!(drain(&mut matches).is_empty());
+        interests.hand_out(&seen("a.b"), Some("t"));
+        assert_eq!(drain(&mut matches), [1]);
+    }
+
+    #[test]
+    fn a_once_without_room_waits_on() {
+        let (to, mut matches) = mpsc::channel(1);
+        let mut interests = Interests::default();
+        for _ in 0..2 {
+            interests.add(wanted(interest(&["a"], None), true, &to));
+        }
+        assert_eq!(interests.hand_out(&seen("a"), None), 1);
+        assert_eq!(drain(&mut matches), [1]);
+        interests.hand_out(&seen("a"), None);
+        assert_eq!(drain(&mut matches), [2]);
+        assert!(interests.is_empty());
     }
 
     #[test]

@@ -52,9 +52,18 @@ impl Reader {
     async fn read(&self, tail: &mut Tail) {
         let mut look_at = Instant::now() + CLOSE_AFTER;
         let mut ending = false;
+        let mut last = tail.position();
         loop {
             tokio::select! {
-                (sequence, message) = tail.next() => self.inner.hand_out(sequence, message),
+                (sequence, message) = tail.next() => {
+                    if sequence <= last {
+                        // The stream was made anew, or lost its end: numbers from before mean
+                        // nothing now, and all that comes is new.
+                        self.inner.state().interests.forget_sequences();
+                    }
+                    last = sequence;
+                    self.inner.hand_out(sequence, message);
+                }
                 () = self.inner.tasks.begun(), if !ending => {
                     ending = true;
                     look_at = Instant::now();
@@ -104,8 +113,10 @@ impl Inner {
         state.note_if_empty();
         drop(state);
         if missed > 0 {
-            let missed = missed + self.missed.fetch_add(missed, Ordering::Relaxed);
-            if missed.is_power_of_two() {
+            let before = self.missed.fetch_add(missed, Ordering::Relaxed);
+            let missed = before + missed;
+            // Ever more seldom: whenever another power of two is passed.
+            if before.checked_ilog2() != missed.checked_ilog2() {
                 warn!(missed, "events came faster than listeners took them");
             }
         }

@@ -16,7 +16,7 @@ const TYPE: &str = "e.a";
 fn of_type() -> Interest {
     Interest {
         types: vec![TYPE.to_owned()],
-        transaction_id: None,
+        ..Interest::default()
     }
 }
 
