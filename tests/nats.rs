@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use conche::client::{Client, EventSource};
 use conche::host::Host;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -86,6 +87,15 @@ async fn without_jetstream_queries_are_served_and_events_refused() {
     assert_eq!(answer.unwrap(), r#"{"greeting":"Hello, Ada!"}"#);
     let reason = refusal(&host, "auditor");
     assert!(reason.contains("JetStream is off"), "{reason}");
+    let config = host.host.config().clone();
+    let client = Client::connect(config).await.unwrap();
+    let published = client.publish("org.cyverse.events.A", &1).await;
+    let text = published.unwrap_err().to_string();
+    assert!(text.starts_with("JetStream is off: "), "{text}");
+    let source = EventSource::of(&client);
+    let listening = source.add_listener("org.cyverse.events.A", "", async |_| {});
+    let text = listening.await.unwrap_err().to_string();
+    assert!(text.contains("JetStream is off: "), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,6 +82,9 @@ pub enum NatsError {
         /// Where it went.
         subject: String,
     },
+    /// Nobody stores anything.
+    #[error("JetStream is off: start nats-server with -js, or enable it for the account")]
+    NoJetStream,
     /// Somebody may have got it; no answer came in time.
     #[error("no answer on `{subject}` within {waited:?}")]
     TimedOut {
@@ -262,7 +265,13 @@ impl Nats {
     /// Stores a message in whichever stream takes its subject.
     pub(crate) async fn store(&self, subject: &str, message: Message) -> Result<Stored, NatsError> {
         let client = &self.inner.sending.client;
-        message::store(client, subject, message, self.inner.publish_timeout).await
+        match message::store(client, subject, message, self.inner.publish_timeout).await {
+            // No stream takes it, or there is nobody to have streams.
+            Err(NatsError::NoResponders { .. }) if !client.server_info().jetstream => {
+                Err(NatsError::NoJetStream)
+            }
+            stored => stored,
+        }
     }
 
     /// Stores a message unless it is at its subject already: one with the same value of the header

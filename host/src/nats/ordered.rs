@@ -314,7 +314,11 @@ impl Consumer {
 }
 
 async fn look(link: &Link, stream: &str) -> Result<StreamInfo, NatsError> {
-    api::ask(&link.client, &format!("STREAM.INFO.{stream}"), &json!({})).await
+    let info = api::ask(&link.client, &format!("STREAM.INFO.{stream}"), &json!({})).await;
+    info.map_err(|error| match error {
+        NatsError::NoResponders { .. } => NatsError::NoJetStream,
+        other => other,
+    })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
