@@ -30,6 +30,37 @@ pub struct Event {
     pub state: Option<String>,
 }
 
+/// The data, read as `T`, and the message it came in: its type (the op of a query), its source, its
+/// transaction id. Reads like the [`CloudEvent`] in it, whose own `data` has been taken out.
+///
+/// ```
+/// # use conche_guest::{Fault, With};
+/// fn greet(ask: With<String>) -> Result<String, Fault> {
+///     Ok(format!("Hello, {}! You asked {} of us.", ask.data, ask.envelope.type_))
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct With<T> {
+    pub data: T,
+    pub envelope: CloudEvent,
+}
+
+impl<T: DeserializeOwned> With<T> {
+    fn of(mut envelope: CloudEvent) -> Result<Self, Fault> {
+        let data = envelope.parse()?;
+        envelope.data = None;
+        Ok(Self { data, envelope })
+    }
+}
+
+impl<T> Deref for With<T> {
+    type Target = CloudEvent;
+
+    fn deref(&self) -> &CloudEvent {
+        &self.envelope
+    }
+}
+
 impl Deref for Query {
     type Target = CloudEvent;
 
@@ -46,8 +77,8 @@ impl Deref for Event {
     }
 }
 
-/// What the argument of a query handler can be: [`Query`], or any type that serde can read from the
-/// query's JSON data.
+/// What the argument of a query handler can be: [`Query`], any type that serde can read from the
+/// query's JSON data, or that [`With`] the message it came in.
 #[diagnostic::on_unimplemented(
     message = "a query handler cannot take `{Self}`",
     label = "takes `{Self}`, which cannot be read from JSON",
@@ -65,14 +96,20 @@ impl FromQuery for Query {
     }
 }
 
+impl<T: DeserializeOwned> FromQuery for With<T> {
+    fn from_query(query: Query) -> Result<Self, Fault> {
+        With::of(query.envelope)
+    }
+}
+
 impl<T: DeserializeOwned> FromQuery for T {
     fn from_query(query: Query) -> Result<Self, Fault> {
         query.parse()
     }
 }
 
-/// What the argument of an event handler can be: [`Event`], or any type that serde can read from
-/// the event's JSON data.
+/// What the argument of an event handler can be: [`Event`], any type that serde can read from the
+/// event's JSON data, or that [`With`] the message it came in.
 #[diagnostic::on_unimplemented(
     message = "an event handler cannot take `{Self}`",
     label = "takes `{Self}`, which cannot be read from JSON",
@@ -87,6 +124,12 @@ pub trait FromEvent: Sized {
 impl FromEvent for Event {
     fn from_event(event: Event) -> Result<Self, Fault> {
         Ok(event)
+    }
+}
+
+impl<T: DeserializeOwned> FromEvent for With<T> {
+    fn from_event(event: Event) -> Result<Self, Fault> {
+        With::of(event.envelope)
     }
 }
 

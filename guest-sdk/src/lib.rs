@@ -23,7 +23,8 @@
 //! # Handlers
 //!
 //! A **query handler** is `fn(T) -> Result<R, E>`. `T` is any type that serde reads from the query's
-//! JSON data, or [`Query`] for the whole query; `R` is any type that serde writes as JSON, a
+//! JSON data, [`With<T>`](With) for that and the op, source and transaction id, or [`Query`] for the
+//! whole query; `R` is any type that serde writes as JSON, a
 //! [`Reply`] to set more than data, or an [`Answer`] to perhaps stay silent; `E` is [`Fault`] or
 //! turns into one. Data that does not fit `T` is answered with a fault 400 that carries serde's
 //! message; the handler is not called.
@@ -118,7 +119,7 @@ pub mod testing;
 /// hands it a query or an event, and it finds the handler.
 pub use conche_guest_macros::plugin;
 pub use errors::{EventError, Fault, Retry, SendError};
-pub use handler::{Answer, Event, FromEvent, FromQuery, IntoAnswer, Query};
+pub use handler::{Answer, Event, FromEvent, FromQuery, IntoAnswer, Query, With};
 pub use message::{Attribute, CloudEvent, Draft, Extension, Payload, Reply};
 pub use registration::Registration;
 pub use send::{emit, exchange, request, request_all};

@@ -122,6 +122,27 @@ fn queries() {
 }
 
 #[test]
+fn data_may_come_with_its_message() {
+    fn of(With { data, envelope }: With<Name>) -> Result<String, Fault> {
+        let tid = envelope.transaction_id.as_deref().unwrap_or("none");
+        Ok(format!("{} {} {tid}", data.name, envelope.type_))
+    }
+    fn heard(With { data, envelope }: With<Name>) -> Result<(), Fault> {
+        let text = format!("{} {}", data.name, envelope.source);
+        Err(Fault::new(409, text))
+    }
+    let mut ada = json(r#"{"name":"Ada"}"#);
+    ada.transaction_id = Some("tid-1".into());
+    let expected = format!("\"Ada {} tid-1\"", ada.type_);
+    let text = Fault::new(409, format!("Ada {}", ada.source));
+    check(query(of, matched(None), ada.clone()), &expected);
+    let rejected = event(heard, matched(None), ada);
+    assert_eq!(rejected, Err(EventError::reject(text)));
+    let misfit = query(of, matched(None), json("[]"));
+    assert_eq!(misfit.unwrap_err().code, 400);
+}
+
+#[test]
 fn a_whole_query_passes_untouched() {
     let exact = r#"{"b":12345678901234567890123,"a":1.0}"#;
     let reply = query(echo, matched(None), json(exact)).unwrap().unwrap();
