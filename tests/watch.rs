@@ -39,10 +39,13 @@ struct Watched {
 
 impl Watched {
     async fn on(on: On) -> Watched {
+        Watched::with((on == On::Nats).then(NatsServer::start), "").await
+    }
+
+    async fn with(server: Option<NatsServer>, config: &str) -> Watched {
         let dir = tempfile::tempdir().unwrap();
-        let server = (on == On::Nats).then(NatsServer::start);
         let url = server.as_ref().map(NatsServer::url);
-        let config = resolve(dir.path(), url.as_deref(), "");
+        let config = resolve(dir.path(), url.as_deref(), config);
         let tasks = Shutdown::default();
         let (outbound, wire) = match &url {
             Some(url) => (connect(&config, &tasks).await, Wire::connect(url).await),
@@ -315,4 +318,23 @@ async fn without_a_stream_it_says_so() {
     let error = watched.watch.tap(interest(&[A], None)).await.unwrap_err();
     let text = "cannot read stream `conche-events`: stream not found (10059)";
     assert_eq!(error.to_string(), text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_whose_word_is_denied_reads_on() {
+    let server = NatsServer::configured(
+        "jetstream { store_dir: \"DIR/js\" }\nauthorization { users = [\n\
+         { user: \"conche\", password: \"p\", permissions: { publish: { deny: \"$JS.FC.>\" } } }\n\
+         { user: \"test\", password: \"p\" }\n] }\nno_auth_user: test\n",
+    );
+    let config = "[nats.auth]\nuser = \"conche\"\npassword = \"p\"";
+    let watched = Watched::with(Some(server), config).await;
+    let mut tap = watched.tap(&[A], None).await;
+    // More than the server sends before it wants to hear that it may go on.
+    let large = format!("\"{}\"", "x".repeat(200_000));
+    for _ in 0..16 {
+        let message = event(A, &large).to_structured().unwrap();
+        watched.wire.publish(A, message).await.unwrap();
+    }
+    assert_eq!(numbers(&mut tap, 16).await.len(), 16);
 }

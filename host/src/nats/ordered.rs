@@ -39,6 +39,9 @@ const RETRY_LONGEST: Duration = Duration::from_secs(10);
 /// What the server says it delivered last, in a sign of life.
 const LAST_CONSUMER: &str = "Nats-Last-Consumer";
 
+/// Our word takes less than one of them: after so many it does not arrive.
+const STALLED_MAX: u32 = 3;
+
 /// In a sign of life of a consumer that waits for our word: where the word goes.
 const STALLED: &str = "Nats-Consumer-Stalled";
 
@@ -65,6 +68,8 @@ struct Consumer {
     generation: u64,
     /// Counts what came of it.
     received: u64,
+    /// Signs of life in a row that asked for our word.
+    stalled: u32,
     heard: Instant,
 }
 
@@ -256,6 +261,7 @@ impl Tail {
             subscriber,
             generation,
             received: 0,
+            stalled: 0,
             heard: Instant::now(),
         })
     }
@@ -270,6 +276,14 @@ impl Consumer {
                 // The server waits for our word before it sends more than we may have room for.
                 let headers = message.headers.as_ref();
                 let stalled = headers.and_then(|headers| header(headers, STALLED));
+                self.stalled = stalled.map_or(0, |_| self.stalled + 1);
+                if let (STALLED_MAX.., Some(subject)) = (self.stalled, stalled) {
+                    warn!(
+                        subject,
+                        "the server does not hear that it may go on: allow to publish to $JS.FC.>"
+                    );
+                    return Came::Broken("the server does not hear that it may go on".to_owned());
+                }
                 let word = message.reply.map(|reply| reply.to_string());
                 if let Some(subject) = word.or(stalled.map(str::to_owned)) {
                     // If it is lost, the next sign of life asks for it again.
