@@ -31,7 +31,7 @@ enum Out {
     Heard(&'static str, &'static str),
 }
 
-const EXCHANGES: [(&str, Out); 19] = [
+const EXCHANGES: [(&str, Out); 22] = [
     ("query", Out::Reply),
     ("query-bytes", Out::Reply),
     ("query-string", Out::Reply),
@@ -46,6 +46,18 @@ const EXCHANGES: [(&str, Out); 19] = [
     (
         "effect",
         Out::Stored(EVENTS, "org.cyverse.events.probe.Out"),
+    ),
+    (
+        "effect-binary",
+        Out::Stored(EVENTS, "org.cyverse.events.probe.Out"),
+    ),
+    (
+        "exchange-binary",
+        Out::Stored(EVENTS, "org.cyverse.events.GreetingRequested"),
+    ),
+    (
+        "listener-once-binary",
+        Out::Heard(EVENTS, "org.cyverse.events.probe.Heard"),
     ),
     (
         "exchange",
