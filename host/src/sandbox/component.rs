@@ -39,7 +39,7 @@ pub struct Compiled {
     pub code: Code,
     /// How long compiling, or loading, took.
     pub compile_time: Duration,
-    /// Names of what it imports, as in its WIT world.
+    /// Names of what it imports, as in its WIT world; in alphabetical order, as the exports.
     pub imports: Vec<String>,
     /// Names of what it exports.
     pub exports: Vec<String>,
@@ -121,9 +121,12 @@ impl Sandbox {
         };
         let kind = component.component_type();
         let imports = kind.imports(&self.engine).map(|(name, _)| name.to_owned());
-        let imports: Vec<_> = imports.collect();
+        let mut imports: Vec<_> = imports.collect();
         let exports = kind.exports(&self.engine).map(|(name, _)| name.to_owned());
-        let exports: Vec<_> = exports.collect();
+        let mut exports: Vec<_> = exports.collect();
+        // Their order is the linker's, and another in the next build of the same source.
+        imports.sort_unstable();
+        exports.sort_unstable();
         let wrong = |error: wasmtime::Error| LoadError::WrongWorld {
             reason: format!("{error:#}"),
         };
