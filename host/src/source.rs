@@ -1,8 +1,10 @@
 //! Where messages come from, whichever transport that is: a query subscription, a plugin's
 //! consumer, a delivery. Only chooses between the two; what either does is its own.
 
-use chrono::{DateTime, Utc};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::embedded::{self, Bus, BusConsumer, BusDelivery, StartFrom};
 use crate::envelope::Message;
@@ -59,6 +61,17 @@ pub(crate) enum Consumer {
 pub(crate) enum Delivery {
     Nats(Box<nats::Delivery>),
     Embedded(Box<BusDelivery>),
+}
+
+/// What becomes of a delivery.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It is handled, or not for us.
+    Ack,
+    /// It comes again after this time.
+    Nak(Duration),
+    /// Its dead letter is stored, for this reason.
+    Term(String),
 }
 
 impl Source {
@@ -296,6 +309,30 @@ impl Delivery {
         match self {
             Delivery::Nats(delivery) => delivery.wanted,
             Delivery::Embedded(_) => true,
+        }
+    }
+
+    /// Waits for the work on it. While that takes, the ack wait begins anew again and again.
+    pub(crate) async fn at_work<T>(&self, ack_wait: Duration, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let every = ack_wait / 2;
+        let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = ticks.tick() => self.in_progress().await,
+            }
+        }
+    }
+
+    /// Ends it.
+    pub(crate) async fn settle(self, end: End) -> Result<(), String> {
+        match end {
+            End::Ack => self.ack().await,
+            End::Nak(delay) => self.nak(delay).await,
+            End::Term(reason) => self.term(&reason).await,
         }
     }
 

@@ -99,8 +99,8 @@ impl EventSource {
 
     /// Calls back for each event of a type with a transaction id; `""` is any, for one of the two.
     /// What is stored once this has returned is heard, and nothing that was stored before the call. A
-    /// callback is called for one event after the
-    /// other, in the order of the stream; while it is waited for, up to 1,024 events are kept.
+    /// callback is called for one event after the other, in the order of the stream; while it is
+    /// waited for, up to 1,024 events are kept.
     ///
     /// # Errors
     /// `Invalid` if both are `""`; `Connect`; `Other` if there is no stream.

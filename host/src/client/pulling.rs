@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, error, info, warn};
 
 use super::ClientError;
@@ -13,7 +12,7 @@ use super::serving::Running;
 use crate::dead_letters::{self, Addressee};
 use crate::envelope::{CloudEvent, Fault};
 use crate::nats::DurableConfig;
-use crate::source::{Consumer, Delivery};
+use crate::source::{Consumer, Delivery, End};
 use crate::subject::SubjectPattern;
 
 /// Events of one service that are handled at the same time.
@@ -26,14 +25,6 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
 /// The first fault that may be over when the event comes again, as in HTTP.
 const MAY_PASS: u16 = 500;
-
-/// What becomes of a delivery.
-enum End {
-    Ack,
-    Nak(Duration),
-    /// Its dead letter is stored.
-    Term(String),
-}
 
 /// Opens the consumer, so that what is published from now on is for it, and begins to pull.
 pub(super) async fn open(running: &Arc<Running>) -> Result<(), ClientError> {
@@ -159,28 +150,12 @@ async fn next(
     consumer.pull(room.available_permits().max(1)).await
 }
 
-/// Handles one delivery and settles it. While it takes, the server is told that it is at work.
+/// Handles one delivery and settles it.
 async fn deliver(running: &Running, wanted: &DurableConfig, delivery: Delivery) {
-    let end = {
-        let mut work = std::pin::pin!(decide(running, wanted, &delivery));
-        let every = wanted.ack_wait / 2;
-        let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                end = &mut work => break end,
-                _ = ticks.tick() => delivery.in_progress().await,
-            }
-        }
-    };
+    let work = decide(running, wanted, &delivery);
+    let end = delivery.at_work(wanted.ack_wait, work).await;
     let sequence = delivery.sequence();
-    let told = match end {
-        End::Ack => delivery.ack().await,
-        End::Nak(delay) => delivery.nak(delay).await,
-        End::Term(reason) => delivery.term(&reason).await,
-    };
-    if let Err(error) = told {
+    if let Err(error) = delivery.settle(end).await {
         warn!(service = %running.name, sequence, error, "an event was not settled: it will come again");
     }
 }

@@ -1,10 +1,7 @@
 //! One delivery of an event: it is run, then acknowledged, put off, or made a dead letter. Must not
 //! know when the next is asked for.
 
-use std::time::Duration;
-
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{debug, error, info, warn};
 
 use super::durable;
@@ -16,46 +13,23 @@ use crate::metrics::EventEnd;
 use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::settle::{Settlement, settle};
-use crate::source::Delivery;
-
-/// What becomes of a delivery.
-enum End {
-    Ack,
-    Nak(Duration),
-    /// Its dead letter is stored.
-    Term(String),
-}
+use crate::source::{Delivery, End};
 
 impl Events {
-    /// Runs one delivery to its end. While it takes, the server is told that it is at work.
+    /// Runs one delivery to its end.
     pub(super) async fn deliver(
         &self,
         delivery: Delivery,
         plugin: &Plugin,
         room: OwnedSemaphorePermit,
     ) {
-        let end = {
-            let mut work = std::pin::pin!(self.decide(&delivery, plugin));
-            let every = self.config.events.ack_wait / 2;
-            let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    biased;
-                    end = &mut work => break end,
-                    _ = ticks.tick() => delivery.in_progress().await,
-                }
-            }
-        };
+        let work = self.decide(&delivery, plugin);
+        let end = delivery.at_work(self.config.events.ack_wait, work).await;
         // The next one may come while this one's acknowledgement is on its way.
         let settling = self.settling.acquire().await;
         drop(room);
         let sequence = delivery.sequence();
-        let told = match end {
-            End::Ack => delivery.ack().await,
-            End::Nak(delay) => delivery.nak(delay).await,
-            End::Term(reason) => delivery.term(&reason).await,
-        };
+        let told = delivery.settle(end).await;
         drop(settling);
         if let Err(error) = told {
             warn!(plugin = %self.plugin, sequence, error, "an event was not settled: it will come again");

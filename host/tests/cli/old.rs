@@ -82,6 +82,20 @@ fn an_old_service_is_asked() {
 }
 
 #[test]
+fn doctor_names_an_old_service_on_the_whole_namespace() {
+    let online = Online::start();
+    let healthy = online.run(&["doctor"]);
+    assert_eq!(
+        (healthy.code, &*healthy.stdout),
+        (Some(0), "nothing found\n")
+    );
+    let _service = OldService::start(&online);
+    let found = online.run(&["doctor"]);
+    assert!(found.stdout.contains("old-services"), "{found:?}");
+    assert!(found.stdout.contains("cyverse.>"), "{found:?}");
+}
+
+#[test]
 fn events_go_to_and_come_from_an_old_service() {
     let online = Online::start();
     let listening = online.listen(&[HAPPENED, "--once"]);
