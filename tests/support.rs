@@ -64,7 +64,7 @@ pub(crate) fn guest(name: &str) -> PathBuf {
         std::env::var_os(variable).map_or_else(|| target.join(name), PathBuf::from)
     };
     let folders = [
-        folder("CONCHE_PLUGINS_BUILT", "plugins"),
+        folder("CONCHE_PLUGINS_BUILT", "plugins/rust"),
         folder("CONCHE_GUESTS", "guests"),
     ];
     let files = folders.map(|folder| folder.join(format!("{name}.wasm")));

@@ -1,5 +1,5 @@
 //! Builds every guest and puts it where hosts and tests look: the plugins with their policies in
-//! `target/plugins`, the test guests in `target/guests`. It must not know what a guest does.
+//! `target/plugins/rust`, the test guests in `target/guests`. It must not know what a guest does.
 
 use std::{
     fs,
@@ -34,13 +34,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Built> {
     shell::run(command.current_dir(&workspace.root))?;
 
     let built = Built {
-        plugins: workspace.target.join("plugins"),
+        plugins: workspace.target.join("plugins/rust"),
         guests: workspace.target.join("guests"),
     };
     for package in plugins {
         // The policy first: a host that watches the directory then never sees a plugin without.
         let policy = format!("{}.toml", package.short_name());
-        let source = package.directory.join(&policy);
+        let source = package.directory.with_file_name(&policy);
         if source.exists() {
             copy_if_changed(&source, &built.plugins.join(policy))?;
         }

@@ -60,7 +60,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "guests",
         arguments: "",
-        about: "build plugins/* to target/plugins and tests/guests/* to target/guests",
+        about: "build plugins/* to target/plugins/rust and tests/guests/* to target/guests",
         run: |workspace, arguments| {
             none(arguments).and_then(|()| guests::build(workspace).map(drop))
         },

@@ -32,10 +32,10 @@ impl Workspace {
         read(&metadata).context("`cargo metadata` lacks a field we need")
     }
 
-    /// The guest crates right under this directory of the repository, such as `plugins`.
+    /// The guest crates under this directory of the repository, such as `plugins`.
     pub(crate) fn guests(&self, under: &str) -> Vec<&Package> {
         let parent = self.root.join(under);
-        let is_under = |package: &&Package| package.directory.parent() == Some(&parent);
+        let is_under = |package: &&Package| package.directory.starts_with(&parent);
         self.packages
             .iter()
             .filter(is_under)
@@ -45,9 +45,14 @@ impl Workspace {
 }
 
 impl Package {
-    /// The name of its directory: what a built guest is called.
+    /// What a built guest is called: the name of its directory, or of the one that holds the same
+    /// plugin in several languages.
     pub(crate) fn short_name(&self) -> &str {
-        self.directory
+        let mut directory = self.directory.as_path();
+        if directory.ends_with("rust") {
+            directory = directory.parent().unwrap_or(directory);
+        }
+        directory
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or(&self.name)

@@ -1,0 +1,126 @@
+//! The SDKs, carried in the binary, so that the one a plugin is built with is always that of the
+//! `conche` that builds it. Unpacked into `.conche/sdk` of a project.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use include_dir::{Dir, include_dir};
+use toml::{Table, Value};
+
+use crate::Language;
+use crate::project::Project;
+
+/// Path and content, below one directory.
+pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
+
+static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
+static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
+
+/// Unpacks the SDK of the project's language.
+pub(crate) fn unpack(project: &Project) -> Result<()> {
+    let files = match project.manifest.language {
+        Language::Rust => rust()?,
+        language => anyhow::bail!("no SDK for {language} yet"),
+    };
+    sync(&files, &project.sdk())
+}
+
+/// The crate and its macros, in a workspace as in this repository: its members inherit from it.
+fn rust() -> Result<Files> {
+    let mut files = Files::new();
+    add(&mut files, "guest-sdk/src", &RUST_SOURCE);
+    add(&mut files, "guest-sdk/macros/src", &RUST_MACROS);
+    let mut text =
+        |path: &str, text: String| files.insert(path.into(), Cow::Owned(text.into_bytes()));
+    text(
+        "guest-sdk/Cargo.toml",
+        include_str!("../guest-sdk/Cargo.toml").to_owned(),
+    );
+    text(
+        "guest-sdk/macros/Cargo.toml",
+        include_str!("../guest-sdk/macros/Cargo.toml").to_owned(),
+    );
+    text(
+        "guest-sdk/README.md",
+        include_str!("../guest-sdk/README.md").to_owned(),
+    );
+    text(
+        "guest-sdk/wit/handler.wit",
+        crate::world::HANDLER.to_owned(),
+    );
+    let mut root: Table = toml::from_str(include_str!("../Cargo.workspace.toml"))?;
+    let workspace = root.get_mut("workspace").and_then(Value::as_table_mut);
+    let members = ["guest-sdk", "guest-sdk/macros"].map(|member| Value::String(member.to_owned()));
+    workspace
+        .context("a workspace")?
+        .insert("members".to_owned(), Value::Array(members.into()));
+    root.remove("profile");
+    text("Cargo.toml", toml::to_string(&root)?);
+    Ok(files)
+}
+
+/// All of a directory of this repository but what toolchains leave in it.
+pub(crate) fn add(files: &mut Files, under: &str, dir: &'static Dir<'static>) {
+    let root = dir.path();
+    let mut dirs = vec![dir];
+    while let Some(dir) = dirs.pop() {
+        for file in dir.files() {
+            let path = file.path().strip_prefix(root).unwrap_or(file.path());
+            files.insert(Path::new(under).join(path), Cow::Borrowed(file.contents()));
+        }
+        dirs.extend(dir.dirs().filter(|dir| !is_leftover(dir.path())));
+    }
+}
+
+/// Makes a directory hold exactly these files. What is there already keeps its time, so that
+/// toolchains do not build it anew; what is there and not among them goes.
+pub(crate) fn sync(files: &Files, to: &Path) -> Result<()> {
+    for (path, bytes) in files {
+        write(&to.join(path), bytes)?;
+    }
+    remove_others(files, to, Path::new(""))
+}
+
+/// Writes a file, unless it says the same already.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(file).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    let parent = file.parent().context("a file has a directory")?;
+    fs::create_dir_all(parent)
+        .and_then(|()| fs::write(file, bytes))
+        .with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+fn remove_others(files: &Files, root: &Path, below: &Path) -> Result<()> {
+    let dir = root.join(below);
+    let shown = dir.display();
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot read `{shown}`"))? {
+        let entry = entry.with_context(|| format!("cannot read `{shown}`"))?;
+        let path = below.join(entry.file_name());
+        if is_leftover(&path) {
+            continue; // what toolchains leave there is theirs
+        }
+        if entry.file_type()?.is_dir() {
+            remove_others(files, root, &path)?;
+        } else if !files.contains_key(&path) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// What toolchains leave beside sources.
+fn is_leftover(path: &Path) -> bool {
+    let names = [
+        "__pycache__",
+        "node_modules",
+        "target",
+        "Cargo.lock",
+        ".zig-cache",
+    ];
+    names.iter().any(|name| path.ends_with(name))
+}

@@ -1,0 +1,114 @@
+//! The programs that builds run: where they are looked for, whether they are usable, how to get
+//! them, and running them so that what they say can be read.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::project::Project;
+
+/// A program that a build needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tool {
+    pub(crate) program: &'static str,
+    /// Directories of a project that are looked in before the PATH, such as `.venv/bin`.
+    pub(crate) beside: &'static [&'static str],
+    /// What makes it print its version.
+    pub(crate) version: &'static [&'static str],
+    /// The oldest that works: the numbers that a printed version is compared by.
+    pub(crate) least: &'static [u32],
+    /// The line that gets it, run in the project's directory.
+    pub(crate) get: &'static str,
+}
+
+impl Tool {
+    /// Finds it and sees that it is new enough.
+    pub(crate) fn find(&self, project: &Project) -> Result<PathBuf> {
+        let Tool { program, get, .. } = self;
+        let wanted = dotted(self.least);
+        let Some(path) = self.candidates(project).find(|path| path.is_file()) else {
+            bail!(
+                "building `{}` needs {program} {wanted} or newer, and there is none; get it: {get}",
+                project.manifest.name
+            );
+        };
+        let output = Command::new(&path).args(self.version).output();
+        let output = output
+            .with_context(|| format!("cannot start `{}`; get it anew: {get}", path.display()))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match numbers(&said) {
+            Some(found) if found.as_slice() >= self.least => Ok(path),
+            Some(found) => bail!(
+                "`{}` is version {}, and {wanted} or newer is needed; get it: {get}",
+                path.display(),
+                dotted(&found)
+            ),
+            None => bail!(
+                "`{}` does not say its version; get it: {get}",
+                path.display()
+            ),
+        }
+    }
+
+    fn candidates(&self, project: &Project) -> impl Iterator<Item = PathBuf> {
+        let beside = self.beside.iter().map(|dir| project.dir.join(dir));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path: Vec<PathBuf> = env::split_paths(&path).collect();
+        let beside: Vec<PathBuf> = beside.collect();
+        let program = self.program;
+        beside
+            .into_iter()
+            .chain(path)
+            .map(move |dir| dir.join(program))
+    }
+}
+
+/// Runs a step of a build and gives its stdout. What it prints is shown only if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<String> {
+    let line = line(command);
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    if !output.status.success() {
+        // Compilers write to either; programs (JSON) only to stdout, and that nobody wants to read.
+        let said = if stderr.trim().is_empty() {
+            stdout
+        } else {
+            stderr
+        };
+        bail!("{}\n`{line}` failed ({})", said.trim(), output.status);
+    }
+    Ok(stdout)
+}
+
+fn line(command: &Command) -> String {
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The first `1.2` or `1.2.3` in a text.
+fn numbers(text: &str) -> Option<Vec<u32>> {
+    text.split(|c: char| !c.is_ascii_digit() && c != '.')
+        .map(|word| {
+            word.split('.')
+                .map_while(|part| part.parse().ok())
+                .collect::<Vec<u32>>()
+        })
+        .find(|numbers| numbers.len() >= 2)
+}
+
+fn dotted(numbers: &[u32]) -> String {
+    let parts: Vec<_> = numbers.iter().map(u32::to_string).collect();
+    parts.join(".")
+}
