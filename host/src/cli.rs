@@ -1,5 +1,9 @@
 //! What the command line says, and which command it is. One file a command.
 
+#[cfg(feature = "kit")]
+mod build;
+#[cfg(feature = "kit")]
+mod building;
 mod call;
 mod config;
 mod dev;
@@ -9,6 +13,8 @@ mod inspect;
 mod json;
 mod listen;
 mod log;
+#[cfg(feature = "kit")]
+mod new;
 mod online;
 mod options;
 mod output;
@@ -52,6 +58,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "kit")]
+    New(new::New),
+    #[cfg(feature = "kit")]
+    Build(build::Build),
     Run(run::Run),
     Dev(dev::Dev),
     Call(call::Call),
@@ -68,6 +78,10 @@ impl Cli {
     /// Runs the command; an error is printed once, here.
     pub(crate) fn run(self) -> ExitCode {
         let result = match self.command {
+            #[cfg(feature = "kit")]
+            Command::New(command) => command.run(),
+            #[cfg(feature = "kit")]
+            Command::Build(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Dev(command) => command.run(),
             Command::Call(command) => command.run(),

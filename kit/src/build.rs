@@ -47,6 +47,14 @@ pub(crate) fn prepare(project: &Project) -> Result<()> {
     sdk::unpack(project)
 }
 
+/// The lines that get the tools that this project's language needs and that are not there yet.
+pub fn missing_tools(project: &Project) -> Vec<String> {
+    match project.manifest.language {
+        Language::Rust => rust::missing(project),
+        _ => Vec::new(),
+    }
+}
+
 /// What is in it, checked against what the manifest says.
 fn describe(project: &Project, component: &[u8]) -> Result<Built> {
     let decoded = wit_component::decode(component).context("the toolchain built no component")?;
@@ -89,6 +97,12 @@ fn describe(project: &Project, component: &[u8]) -> Result<Built> {
         imports,
         exports,
     })
+}
+
+/// Copies a file as builds place them: whole or not at all, and only if the bytes differ.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("cannot read `{}`", from.display()))?;
+    place(&bytes, to)
 }
 
 /// Whole or not at all, and only if the bytes differ: a host may be watching.

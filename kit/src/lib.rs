@@ -11,11 +11,13 @@ mod manifest;
 mod new;
 mod project;
 mod sdk;
+mod sources;
 mod tool;
 mod world;
 
-pub use build::{Built, build};
+pub use build::{Built, build, copy, missing_tools};
 pub use language::Language;
 pub use manifest::{Kind, MANIFEST, Manifest, Use};
 pub use new::create;
 pub use project::Project;
+pub use sources::Sources;

@@ -49,6 +49,8 @@ pub enum Use {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Query, Kind::Event, Kind::Both];
+
     /// As `--kind` and manifests have it.
     pub fn name(self) -> &'static str {
         match self {

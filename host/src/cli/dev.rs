@@ -7,6 +7,8 @@ use clap::Args;
 use conche::config::{Config, Mode};
 use conche::host::Host;
 
+#[cfg(feature = "kit")]
+use super::building;
 use super::options::Common;
 use super::serve;
 
@@ -18,14 +20,19 @@ Files that come, change or go take effect at once. DIR/<name>.toml is the policy
 its limits and configuration count, its grants do not. SIGTERM and Ctrl-C finish what runs, a second
 one ends at once.
 
-Example:
-  conche dev plugins --listen 127.0.0.1:8080")]
+Examples:
+  conche dev plugins --listen 127.0.0.1:8080
+  conche dev hello --build")]
 pub(crate) struct Dev {
     /// Where the plugins are: *.wasm components
     dir: PathBuf,
     /// Address of the HTTP gateway; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// DIR is a plugin's project, or holds some: build them, and again whenever a source changes
+    #[cfg(feature = "kit")]
+    #[arg(long)]
+    build: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -34,9 +41,17 @@ impl Dev {
     /// Serves until SIGTERM or SIGINT; a second one ends at once.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut flags = self.common.flags();
-        flags.policies = Some(self.dir.clone());
-        flags.plugins = Some(self.dir);
         flags.listen = self.listen;
+        #[cfg(feature = "kit")]
+        let dir = if self.build {
+            building::serve(&self.dir)?
+        } else {
+            self.dir
+        };
+        #[cfg(not(feature = "kit"))]
+        let dir = self.dir;
+        flags.policies = Some(dir.clone());
+        flags.plugins = Some(dir);
         serve::serve(Config::load(Mode::Dev, &flags)?, banner)
     }
 }

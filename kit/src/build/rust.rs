@@ -53,6 +53,18 @@ fn artifact(messages: &str) -> Option<String> {
     files.next_back()
 }
 
+/// The lines that get what is missing.
+pub(crate) fn missing(project: &Project) -> Vec<String> {
+    let mut lines = Vec::new();
+    if CARGO.find(project).is_err() {
+        lines.push(CARGO.get.to_owned());
+    }
+    if has_target(project).is_err() {
+        lines.push(format!("rustup target add {TARGET}"));
+    }
+    lines
+}
+
 /// Looks in the sysroot, so that a toolchain without rustup works if it has the target.
 fn has_target(project: &Project) -> Result<()> {
     let output = Command::new("rustc")

@@ -37,17 +37,26 @@ impl Profile {
 }
 
 pub(super) fn build(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
-    // The whole workspace, for the reason that `test.rs` gives.
-    let mut command = shell::cargo(["build", "--workspace", "--bin", "conche"]);
+    let mut command = shell::cargo(["build", "--bin", "conche"]);
     command.current_dir(&workspace.root);
     let built = match profile {
         Profile::Release => {
             require("musl-gcc")?;
             ensure_target(MUSL)?;
             command.args(["--release", "--target", MUSL]);
+            // Nobody writes plugins in there.
+            command.args([
+                "-p",
+                "conche",
+                "--no-default-features",
+                "--features",
+                "host",
+            ]);
             workspace.target.join(MUSL).join("release/conche")
         }
         Profile::Dev => {
+            // The whole workspace, for the reason that `test.rs` gives.
+            command.arg("--workspace");
             let linker = workspace.root.join("xtask/src/image/link-statically.sh");
             command.env("RUSTC_WORKSPACE_WRAPPER", linker);
             workspace.target.join("debug/conche")

@@ -1,0 +1,195 @@
+//! What `build` and `dev --build` share: build a project, say what came of it, build again when a
+//! source changes.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use conche::watch::Watch;
+use conche_kit::{Built, MANIFEST, Project, Sources, build};
+
+use super::output;
+
+/// A project that is built again and again.
+#[derive(Debug)]
+pub(super) struct Builder {
+    dir: PathBuf,
+    /// Where the component goes; in the project if it is not said.
+    output: Option<PathBuf>,
+    /// What the last build read.
+    seen: Option<Sources>,
+}
+
+impl Builder {
+    pub(super) fn new(dir: &Path, output: Option<&Path>) -> Builder {
+        Builder {
+            dir: dir.to_owned(),
+            output: output.map(Path::to_owned),
+            seen: None,
+        }
+    }
+
+    /// Builds, and prints what was built or why not.
+    ///
+    /// # Errors
+    /// What is printed already.
+    pub(super) fn build(&mut self) -> Result<(Project, Built), AlreadySaid> {
+        let attempt = || -> anyhow::Result<_> {
+            let project = Project::open(&self.dir)?;
+            // Before the build: what is saved while it runs is built the next time.
+            let sources = Sources::of(&project);
+            Ok((project, sources))
+        };
+        let (project, sources) = attempt().map_err(|error| AlreadySaid::say(&error))?;
+        self.seen = Some(sources);
+        let began = Instant::now();
+        let built = build(&project, self.output.as_deref())
+            .with_context(|| format!("cannot build `{}`", project.manifest.name))
+            .map_err(|error| AlreadySaid::say(&error))?;
+        eprint!("{}", summary(&built, began.elapsed().as_secs_f64()));
+        Ok((project, built))
+    }
+
+    /// Whether a source is not as the last build saw it.
+    fn is_stale(&self) -> bool {
+        let now = Project::open(&self.dir).map(|project| Sources::of(&project));
+        // A manifest that is being written is looked at again when it changes again.
+        now.is_ok_and(|now| self.seen.as_ref() != Some(&now))
+    }
+
+    fn dirs(&self) -> Vec<PathBuf> {
+        match &self.seen {
+            Some(sources) => sources.dirs.clone(),
+            None => vec![self.dir.clone()],
+        }
+    }
+}
+
+/// An error that was printed where it happened, since work goes on after it.
+#[derive(Debug)]
+pub(super) struct AlreadySaid;
+
+impl AlreadySaid {
+    fn say(error: &anyhow::Error) -> AlreadySaid {
+        output::error(error);
+        AlreadySaid
+    }
+}
+
+/// Builds whichever has a source that changed, for as long as the process runs; `done` gets what
+/// was built.
+pub(super) fn follow(
+    mut builders: Vec<Builder>,
+    mut done: impl FnMut(&Project, &Built),
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    loop {
+        // Directories come and go with what an author does: watched anew after each build.
+        let dirs: Vec<_> = builders.iter().flat_map(Builder::dirs).collect();
+        let dirs: Vec<_> = dirs.iter().map(PathBuf::as_path).collect();
+        let mut watch = {
+            let _entered = runtime.enter();
+            Watch::start(&dirs)
+        };
+        while !builders.iter().any(Builder::is_stale) {
+            runtime.block_on(watch.changed());
+        }
+        for builder in builders.iter_mut().filter(|builder| builder.is_stale()) {
+            if let Ok((project, built)) = builder.build() {
+                done(&project, &built);
+            }
+        }
+    }
+}
+
+/// Builds the projects in a directory, goes on to do so in the background, and answers where their
+/// components are served from, each with its policy.
+pub(super) fn serve(dir: &Path) -> anyhow::Result<PathBuf> {
+    let served = dir.join(".conche/dev");
+    // What a project was called before is not served any more.
+    if served.exists() {
+        std::fs::remove_dir_all(&served)?;
+    }
+    std::fs::create_dir_all(&served)?;
+    let mut builders: Vec<_> = projects(dir)?
+        .iter()
+        .map(|dir| Builder::new(dir, None))
+        .collect();
+    for builder in &mut builders {
+        if let Ok((project, built)) = builder.build() {
+            offer(&project, &built, &served)?;
+        }
+    }
+    let to = served.clone();
+    let follow = move || {
+        let followed = follow(builders, |project, built| {
+            if let Err(error) = offer(project, built, &to) {
+                output::error(&error);
+            }
+        });
+        if let Err(error) = followed {
+            output::error(&error.context("sources are no longer watched"));
+        }
+    };
+    std::thread::Builder::new()
+        .name("build".to_owned())
+        .spawn(follow)?;
+    Ok(served)
+}
+
+/// Puts a component where the host looks, after its policy.
+fn offer(project: &Project, built: &Built, served: &Path) -> anyhow::Result<()> {
+    let name = &project.manifest.name;
+    let policy = served.join(format!("{name}.toml"));
+    match project.policy() {
+        Some(file) => conche_kit::copy(&file, &policy)?,
+        None if policy.exists() => std::fs::remove_file(&policy)?,
+        None => {}
+    }
+    conche_kit::copy(&built.file, &served.join(format!("{name}.wasm")))
+}
+
+/// The projects in a directory: itself, or those right below it.
+pub(super) fn projects(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let is_project = |dir: &Path| dir.join(MANIFEST).is_file();
+    if is_project(dir) {
+        return Ok(vec![dir.to_owned()]);
+    }
+    let shown = dir.display();
+    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read `{shown}`"))?;
+    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    found.retain(|dir| is_project(dir));
+    found.sort();
+    if found.is_empty() {
+        anyhow::bail!(
+            "no `{MANIFEST}` in `{shown}` or right below it: make a plugin with `conche new NAME --lang LANGUAGE`"
+        );
+    }
+    Ok(found)
+}
+
+/// What was built, in a line a person reads, and what it may ask for in a second.
+fn summary(built: &Built, seconds: f64) -> String {
+    let Built { file, bytes, .. } = built;
+    let handler = built.imports.iter().filter_map(|import| {
+        let name = import.strip_prefix("conche:handler/")?;
+        name.split('@').next()
+    });
+    let imports: Vec<_> = handler.filter(|name| *name != "types").collect();
+    format!(
+        "built     {} ({}) in {seconds:.1} s\nimports   {}\n",
+        file.display(),
+        size(*bytes),
+        imports.join(" ")
+    )
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..100_000 => format!("{:.1} KB", bytes as f64 / 1e3),
+        100_000..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
