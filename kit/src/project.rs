@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -11,7 +11,7 @@ use crate::manifest::{MANIFEST, Manifest};
 /// A directory with a `conche-plugin.toml`.
 #[derive(Debug, Clone)]
 pub struct Project {
-    /// As it was named, for messages.
+    /// Absolute: toolchains run in it.
     pub dir: PathBuf,
     pub manifest: Manifest,
 }
@@ -29,8 +29,9 @@ impl Project {
             Err(error) => return Err(error).with_context(|| format!("cannot read `{shown}`")),
         };
         let manifest = Manifest::parse(&text).with_context(|| format!("in `{shown}`"))?;
+        let dir = path::absolute(dir).with_context(|| format!("cannot find `{shown}`"))?;
         Ok(Project {
-            dir: dir.to_owned(),
+            dir,
             manifest,
         })
     }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::{guests, shell, workspace::Workspace};
+use crate::{guests, languages, workspace::Workspace};
 
 use self::host::Host;
 
@@ -30,11 +30,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         _ => bail!("usage: cargo xtask demo [--once]"),
     };
     let built = guests::build(workspace)?;
-    shell::run(
-        shell::cargo(["build", "--workspace", "--bin", "conche"]).current_dir(&workspace.root),
-    )?;
-
-    let mut host = Host::start(&workspace.target.join("debug/conche"), &built.plugins)?;
+    let mut host = Host::start(&languages::debug_conche(workspace)?, &built.plugins)?;
     let gateway = host.wait_until_ready()?;
     let shown = show(gateway);
     if once || shown.is_err() {

