@@ -124,7 +124,7 @@ impl Dispatcher {
         };
         let cause = format!("{place}/{}/{}", plugin.name(), plugin.digest());
         let hops = travel.hops.saturating_add(1).to_string();
-        let all = emitted.iter().map(|Emitted { id, ty, message }| {
+        let all = emitted.iter().map(|Emitted { id, ty, message, .. }| {
             let mut message = message.clone();
             message.headers.insert(headers::NATS_MSG_ID, id.clone());
             message.headers.insert(headers::CONCHE_HOPS, hops.clone());
