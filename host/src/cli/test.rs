@@ -89,7 +89,11 @@ impl Test {
             std::fs::write(file, document)
                 .with_context(|| format!("cannot write `{}`", file.display()))?;
         }
-        Ok(ExitCode::from(if summary.passed() { 0 } else { EXIT_FAILED }))
+        Ok(ExitCode::from(if summary.passed() {
+            0
+        } else {
+            EXIT_FAILED
+        }))
     }
 
     /// Builds the project, unless a component is given; none: it does not build, which is said.
@@ -140,12 +144,7 @@ fn candidate(config: &Config, place: &Place) -> anyhow::Result<Candidate> {
     })
 }
 
-async fn run(
-    candidate: &Candidate,
-    suites: Vec<Cases>,
-    filter: &str,
-    colour: Colour,
-) -> Summary {
+async fn run(candidate: &Candidate, suites: Vec<Cases>, filter: &str, colour: Colour) -> Summary {
     let began = Instant::now();
     let mut summary = Summary::default();
     for Cases { file, cases } in suites {

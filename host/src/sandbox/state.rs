@@ -192,13 +192,11 @@ impl Wasi {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let output_bytes = self.tenant.policy.limits.output_bytes;
-        let wasi = self
-            .wasi
-            .get_or_insert_with(|| {
-                let stage = self.tenant.stage.as_ref();
-                let clock = stage.and_then(|stage| stage.clock());
-                Box::new(Wasi::new(output_bytes, clock))
-            });
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let stage = self.tenant.stage.as_ref();
+            let clock = stage.and_then(|stage| stage.clock());
+            Box::new(Wasi::new(output_bytes, clock))
+        });
         WasiCtxView {
             ctx: &mut wasi.context,
             table: &mut self.table,

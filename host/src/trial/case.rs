@@ -69,7 +69,10 @@ pub(super) struct ExchangeAnswer {
 /// How a question ends.
 #[derive(Debug, Clone)]
 pub(super) enum Answered {
-    Reply { ty: Option<String>, written: Box<Written> },
+    Reply {
+        ty: Option<String>,
+        written: Box<Written>,
+    },
     Fault(Fault),
     NoResponders,
     TimedOut,
@@ -81,7 +84,11 @@ pub(super) fn read_all(tree: Value) -> Result<Vec<Case>, Vec<String>> {
     let list = match tree {
         Value::Array(list) => list,
         Value::Null => Vec::new(),
-        _ => return Err(vec!["it is no list of cases: begin each with `- name:`".to_owned()]),
+        _ => {
+            return Err(vec![
+                "it is no list of cases: begin each with `- name:`".to_owned(),
+            ]);
+        }
     };
     let (mut cases, mut all, mut names) = (Vec::new(), Vec::new(), HashSet::new());
     for (index, value) in list.into_iter().enumerate() {
@@ -94,7 +101,11 @@ pub(super) fn read_all(tree: Value) -> Result<Vec<Case>, Vec<String>> {
             "" => format!("case {}", index + 1),
             name => format!("case `{name}`"),
         };
-        all.extend(mistakes.into_iter().map(|mistake| format!("{which}: {mistake}")));
+        all.extend(
+            mistakes
+                .into_iter()
+                .map(|mistake| format!("{which}: {mistake}")),
+        );
         cases.push(case);
     }
     if all.is_empty() { Ok(cases) } else { Err(all) }
@@ -117,7 +128,10 @@ fn read(value: Value, mistakes: &mut Vec<String>) -> Case {
     let clock = fields.text("clock").and_then(|text| {
         let time = DateTime::parse_from_rfc3339(&text);
         if time.is_err() {
-            fields.wrong("clock", &format!("is `{text}`, no time such as 2026-01-01T00:00:00Z"));
+            fields.wrong(
+                "clock",
+                &format!("is `{text}`, no time such as 2026-01-01T00:00:00Z"),
+            );
         }
         time.ok().map(|time| time.to_utc())
     });
@@ -158,11 +172,17 @@ fn comes(fields: &mut Fields<'_>) -> Comes {
     let (ty, state) = (fields.text("type"), fields.text("state"));
     let one = usize::from(query.is_some()) + usize::from(event.is_some());
     if one + usize::from(listener.is_some()) != 1 {
-        fields.wrong("", "needs exactly one of `query`, `event` and `listener`: what comes in");
+        fields.wrong(
+            "",
+            "needs exactly one of `query`, `event` and `listener`: what comes in",
+        );
     }
     if let Some(handler) = listener {
         if ty.is_none() {
-            fields.wrong("type", "is missing: the type of the event that the listener heard");
+            fields.wrong(
+                "type",
+                "is missing: the type of the event that the listener heard",
+            );
         }
         return Comes::Listener {
             handler,
@@ -197,7 +217,9 @@ fn answer(mut fields: Fields<'_>) -> Option<Answer> {
             below.finish();
             Some(Answered::Reply { ty, written })
         }
-        (None, Some(fault), None) => Some(Answered::Fault(read_fault(fields.below("fault", fault)))),
+        (None, Some(fault), None) => {
+            Some(Answered::Fault(read_fault(fields.below("fault", fault))))
+        }
         (None, None, Some("no-responders")) => Some(Answered::NoResponders),
         (None, None, Some("timed-out")) => Some(Answered::TimedOut),
         (None, None, Some("busy")) => Some(Answered::Busy),
@@ -222,7 +244,10 @@ fn answer(mut fields: Fields<'_>) -> Option<Answer> {
 fn exchange(mut fields: Fields<'_>) -> Option<ExchangeAnswer> {
     let ty = fields.text("event");
     if ty.is_none() {
-        fields.wrong("event", "is missing: the type of the event that is published");
+        fields.wrong(
+            "event",
+            "is missing: the type of the event that is published",
+        );
     }
     let question = question(&mut fields);
     let (answer, error) = (fields.value("answer"), fields.text("error"));
@@ -278,7 +303,9 @@ fn question(fields: &mut Fields<'_>) -> Value {
 }
 
 fn read_fault(mut fields: Fields<'_>) -> Fault {
-    let code = fields.number("code").and_then(|code| u16::try_from(code).ok());
+    let code = fields
+        .number("code")
+        .and_then(|code| u16::try_from(code).ok());
     if !code.is_some_and(|code| (400..=599).contains(&code)) {
         fields.wrong("code", "is not within 400 and 599, as faults have it");
     }

@@ -80,7 +80,10 @@ pub(super) fn essential(seen: &Value) -> Value {
     let kept = map
         .iter()
         .filter(|(key, value)| !plain.contains(&key.as_str()) && !is_empty(value));
-    Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
+    Value::Object(
+        kept.map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    )
 }
 
 /// Whether each of the expected is there, in order, whatever is between.
@@ -174,7 +177,11 @@ mod tests {
         check(&json!({"subject": null}), &seen, true);
         check(&json!({"subject": "s"}), &seen, false);
         let open = json!({"extensions": {"a": 1, "b": true}, "fields": {"x": "1", "y": "2"}});
-        check(&json!({"extensions": {"a": 1}, "fields": {"y": "2"}}), &open, true);
+        check(
+            &json!({"extensions": {"a": 1}, "fields": {"y": "2"}}),
+            &open,
+            true,
+        );
         check(&json!({"extensions": {"a": "1"}}), &open, false);
     }
 
@@ -185,7 +192,11 @@ mod tests {
         check(&json!({"data": {"a": 1}}), &seen, false);
         check(&json!({"data": {"a": 1.0, "b": [2, 3]}}), &seen, false);
         check(&json!({"data": {"a": 1, "b": [2]}}), &seen, false);
-        check(&json!({"data": {"a": 1, "b": [2, 3], "c": null}}), &seen, false);
+        check(
+            &json!({"data": {"a": 1, "b": [2, 3], "c": null}}),
+            &seen,
+            false,
+        );
     }
 
     #[test]
@@ -199,9 +210,14 @@ mod tests {
     #[test]
     fn placeholders_stand_for_text() {
         let seen = json!({"data": {"a": "o-17", "b": 7, "c": "o-17", "d": null}});
-        let data = |a: &str, b: Value, c: &str| json!({"data": {"a": a, "b": b, "c": c, "d": null}});
+        let data =
+            |a: &str, b: Value, c: &str| json!({"data": {"a": a, "b": b, "c": c, "d": null}});
         check(&data("${any}", json!("${any}"), "o-17"), &seen, true);
-        check(&data("${matches:^o-\\d{2}$}", json!(7), "${any}"), &seen, true);
+        check(
+            &data("${matches:^o-\\d{2}$}", json!(7), "${any}"),
+            &seen,
+            true,
+        );
         check(&data("${matches:^\\d}", json!(7), "${any}"), &seen, false);
         check(&data("o-17", json!("${matches:7}"), "o-17"), &seen, false);
         check(&data("${same:x}", json!(7), "${same:x}"), &seen, true);
@@ -222,7 +238,10 @@ mod tests {
 
     #[test]
     fn lists_keep_what_nobody_expected() {
-        let seen = [json!({"type": "a", "id": "1"}), json!({"type": "b", "id": "2"})];
+        let seen = [
+            json!({"type": "a", "id": "1"}),
+            json!({"type": "b", "id": "2"}),
+        ];
         let expected = [json!({"type": "a"})];
         let reduced = all_mentioned(&expected, &seen, &mut Names::default());
         assert_eq!(reduced, [json!({"type": "a"}), json!({"type": "b"})]);

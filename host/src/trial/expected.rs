@@ -92,7 +92,10 @@ fn one(mut fields: Fields<'_>, comes: &Comes) -> Expected {
 fn outcome_value(fields: &mut Fields<'_>, key: &'static str, value: Value) -> Value {
     if matches!(key, "done" | "no-answer") {
         if value != Value::Bool(true) {
-            fields.wrong(key, "can only be true; delete it, or say what comes instead");
+            fields.wrong(
+                key,
+                "can only be true; delete it, or say what comes instead",
+            );
         }
         return Value::Bool(true);
     }
@@ -161,7 +164,11 @@ fn change(fields: &mut Fields<'_>) -> Value {
         (Some(value), None) => {
             let mut add = Map::new();
             let mut below = fields.below("add", value);
-            texts(&mut below, &mut add, &["handler", "transaction-id", "state"]);
+            texts(
+                &mut below,
+                &mut add,
+                &["handler", "transaction-id", "state"],
+            );
             for key in ["types", "once"] {
                 any(&mut below, &mut add, key);
             }

@@ -120,7 +120,10 @@ impl<'m> Fields<'m> {
 
     /// Notes each key that nobody asked for.
     pub(super) fn finish(mut self) {
-        for key in std::mem::take(&mut self.map).into_iter().map(|(key, _)| key) {
+        for key in std::mem::take(&mut self.map)
+            .into_iter()
+            .map(|(key, _)| key)
+        {
             let known = self.known.iter().copied();
             let hint = match nearest(&key, known) {
                 Some(meant) => format!("is no key here: did you mean `{meant}`?"),

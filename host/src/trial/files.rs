@@ -57,7 +57,9 @@ impl Cases {
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(FilesError::None { dir: dir.to_owned() });
+                return Err(FilesError::None {
+                    dir: dir.to_owned(),
+                });
             }
             Err(error) => return Err(unreadable(dir, error)),
         };
@@ -70,7 +72,9 @@ impl Cases {
         }
         files.sort();
         if files.is_empty() {
-            return Err(FilesError::None { dir: dir.to_owned() });
+            return Err(FilesError::None {
+                dir: dir.to_owned(),
+            });
         }
         let (mut all, mut mistakes) = (Vec::new(), Vec::new());
         for path in files {
@@ -195,6 +199,9 @@ mod tests {
                 "case `a`: `expect.reply.subject` has `${none}`, which is none of `${any}`, `${matches:REGEX}`, `${same:NAME}`",
             ],
         );
-        check("cases: []", &["it is no list of cases: begin each with `- name:`"]);
+        check(
+            "cases: []",
+            &["it is no list of cases: begin each with `- name:`"],
+        );
     }
 }

@@ -103,7 +103,10 @@ mod tests {
 
     #[test]
     fn no_text_breaks_the_document() {
-        assert_eq!(escape("a<b>&\"c\"\n\u{1b}\u{0}"), "a&lt;b&gt;&amp;&quot;c&quot;\n\u{fffd}\u{fffd}");
+        assert_eq!(
+            escape("a<b>&\"c\"\n\u{1b}\u{0}"),
+            "a&lt;b&gt;&amp;&quot;c&quot;\n\u{fffd}\u{fffd}"
+        );
         assert_eq!(escape("ë 🚀 ]]>"), "ë 🚀 ]]&gt;");
     }
 }

@@ -110,7 +110,11 @@ pub(super) fn failure(verdict: &Verdict, colour: Colour) -> String {
 
 /// A line of a guest's log.
 pub(super) fn log_line(line: &GuestLine) -> String {
-    let mut text = format!("{:<6} {}", line.level, line.message.replace('\n', "\n      "));
+    let mut text = format!(
+        "{:<6} {}",
+        line.level,
+        line.message.replace('\n', "\n      ")
+    );
     for (key, value) in &line.fields {
         let _ = write!(text, " {key}={value:?}");
     }
@@ -205,7 +209,10 @@ pub(super) mod tests {
         Summary {
             suites: vec![Suite {
                 file: "tests/a.yaml".to_owned(),
-                verdicts: vec![("is well".to_owned(), passed), ("is \"ill\"".to_owned(), failed)],
+                verdicts: vec![
+                    ("is well".to_owned(), passed),
+                    ("is \"ill\"".to_owned(), failed),
+                ],
             }],
             left_out: 3,
             took: Duration::from_millis(1300),
