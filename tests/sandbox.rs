@@ -9,18 +9,16 @@ mod log;
 mod register;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use conche::config::{CacheConfig, Config};
 use conche::embedded::Bus;
 use conche::envelope::{CloudEvent, Payload};
 use conche::metrics::Metrics;
 use conche::outbound::Outbound;
-use conche::outbound::watch::Watch;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{PluginName, Policy};
 use conche::sandbox::{Call, Failure, QueryOutcome, Sandbox, SandboxSettings, Tenant};
-use conche::shutdown::Shutdown;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -77,22 +75,13 @@ async fn load_in(
         .compile(&std::fs::read(guest(name)).unwrap())
         .unwrap();
     let outbound = Outbound::Embedded(Bus::default());
-    let tenant = Tenant {
-        name: PluginName::of_file(&guest(name)).unwrap(),
-        digest: compiled.digest,
+    let tenant = Tenant::alone(
+        PluginName::of_file(&guest(name)).unwrap(),
+        compiled.digest,
         policy,
-        source: "/test".into(),
-        config: CONFIG.clone(),
-        watch: Watch::new(
-            outbound.clone(),
-            CONFIG.events.stream.clone(),
-            CONFIG.compat.transaction_attribute.clone(),
-            &Shutdown::default(),
-        ),
+        CONFIG.clone(),
         outbound,
-        listeners: Arc::default(),
-        listener_handlers: OnceLock::new(),
-    };
+    );
     Plugin::load(compiled, tenant, &Metrics::new()).await
 }
 

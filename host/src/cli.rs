@@ -23,6 +23,8 @@ mod request;
 mod run;
 mod serve;
 mod single;
+#[cfg(feature = "kit")]
+mod test;
 
 use std::process::ExitCode;
 
@@ -62,6 +64,8 @@ enum Command {
     New(new::New),
     #[cfg(feature = "kit")]
     Build(build::Build),
+    #[cfg(feature = "kit")]
+    Test(test::Test),
     Run(run::Run),
     Dev(dev::Dev),
     Call(call::Call),
@@ -82,6 +86,8 @@ impl Cli {
             Command::New(command) => command.run(),
             #[cfg(feature = "kit")]
             Command::Build(command) => command.run(),
+            #[cfg(feature = "kit")]
+            Command::Test(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Dev(command) => command.run(),
             Command::Call(command) => command.run(),

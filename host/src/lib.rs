@@ -62,5 +62,7 @@ pub mod settle;
 pub mod shutdown;
 #[cfg(feature = "client")]
 pub mod source;
+#[cfg(feature = "kit")]
+pub mod trial;
 #[cfg(feature = "host")]
 pub mod watch;

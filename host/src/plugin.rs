@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admission::Lanes;
 use crate::metrics::{Metrics, PluginMetrics};
+use crate::outbound::watch::Watch;
 use crate::policy::{InstanceMode, PluginName, Policy};
 use crate::sandbox::{
     Call, Compiled, Digest, EventOutcome, Failure, Instance, QueryOutcome, Registrations, Shelf,
@@ -103,6 +104,11 @@ impl Plugin {
     /// The component, for `inspect`.
     pub fn component(&self) -> &Compiled {
         &self.compiled
+    }
+
+    /// Where its exchanges wait for their answers.
+    pub fn watch(&self) -> &Watch {
+        &self.tenant.watch
     }
 
     /// What is counted of it.

@@ -270,6 +270,7 @@ impl Reload {
             watch: self.dispatcher.listeners().watch().clone(),
             listeners: self.dispatcher.listeners().count_of(&name),
             listener_handlers: OnceLock::new(),
+            stage: None,
             name,
         };
         let metrics = self.dispatcher.metrics();

@@ -20,6 +20,7 @@ mod output;
 mod registrations;
 mod requests;
 mod shelves;
+mod stage;
 mod state;
 
 use std::fmt;
@@ -37,6 +38,7 @@ use crate::envelope::{CloudEvent, Fault};
 use crate::outbound::Outbound;
 use crate::outbound::watch::Watch;
 use crate::policy::{PluginName, Policy};
+use crate::shutdown::Shutdown;
 use cache::Cache;
 use clock::Ticker;
 use shelves::Shelves;
@@ -49,6 +51,7 @@ pub(crate) use instance::Instance;
 pub use listening::{ListenerChange, NewListener};
 pub use registrations::Registrations;
 pub(crate) use shelves::Shelf;
+pub use stage::{GuestLine, Seen, Stage, Usage};
 
 /// SHA-256 of a component's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,6 +100,8 @@ pub struct Tenant {
     pub listeners: Arc<AtomicUsize>,
     /// Handlers that a listener may name: known once `register` has run.
     pub listener_handlers: OnceLock<Vec<Arc<str>>>,
+    /// Where it is watched instead of serving.
+    pub stage: Option<Arc<Stage>>,
 }
 
 /// One call of one handler.
@@ -161,6 +166,35 @@ pub enum Verdict {
     },
     /// Never again.
     Reject(Fault),
+}
+
+impl Tenant {
+    /// A plugin by itself, on an outbound of its own.
+    pub fn alone(
+        name: PluginName,
+        digest: Digest,
+        policy: Policy,
+        config: Arc<Config>,
+        outbound: Outbound,
+    ) -> Tenant {
+        Tenant {
+            source: config.source_of(&name),
+            name,
+            digest,
+            policy,
+            watch: Watch::new(
+                outbound.clone(),
+                config.events.stream.clone(),
+                config.compat.transaction_attribute.clone(),
+                &Shutdown::default(),
+            ),
+            config,
+            outbound,
+            listeners: Arc::default(),
+            listener_handlers: OnceLock::new(),
+            stage: None,
+        }
+    }
 }
 
 impl Sandbox {

@@ -1,20 +1,18 @@
 //! One plugin by itself, on a bus of its own: for `call` and `inspect`.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use conche::config::{Config, lookups};
 use conche::host;
 use conche::metrics::Metrics;
 use conche::outbound::Outbound;
-use conche::outbound::watch::Watch;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{Granting, NameError, PluginName, Policy, PolicyFile};
 use conche::reload::{self, Denied};
-use conche::sandbox::{Compiled, LoadError, Sandbox, Tenant};
+use conche::sandbox::{Compiled, LoadError, Sandbox, Stage, Tenant};
 use conche::settings::Mistakes;
-use conche::shutdown::Shutdown;
 
 use super::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REFUSED};
 
@@ -22,7 +20,7 @@ use super::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REFUSED};
 pub(super) struct Opened {
     pub(super) name: PluginName,
     pub(super) compiled: Compiled,
-    sandbox: Arc<Sandbox>,
+    pub(super) sandbox: Arc<Sandbox>,
     /// As it was given, for errors.
     path: String,
 }
@@ -58,23 +56,25 @@ pub(super) fn open_in(sandbox: &Arc<Sandbox>, path: &Path) -> anyhow::Result<Ope
 impl Opened {
     /// Runs `register` under a policy.
     pub(super) async fn load(self, config: &Config, policy: Policy) -> anyhow::Result<Single> {
+        self.load_on(config, policy, None).await
+    }
+
+    /// As [`Opened::load`], watched.
+    pub(super) async fn load_on(
+        self,
+        config: &Config,
+        policy: Policy,
+        stage: Option<Arc<Stage>>,
+    ) -> anyhow::Result<Single> {
         let outbound = Outbound::Embedded(host::embedded_bus(config)?);
-        let tenant = Tenant {
-            source: config.source_of(&self.name),
-            name: self.name,
-            digest: self.compiled.digest,
+        let mut tenant = Tenant::alone(
+            self.name,
+            self.compiled.digest,
             policy,
-            config: Arc::new(config.clone()),
-            outbound: outbound.clone(),
-            watch: Watch::new(
-                outbound.clone(),
-                config.events.stream.clone(),
-                config.compat.transaction_attribute.clone(),
-                &Shutdown::default(),
-            ),
-            listeners: Arc::default(),
-            listener_handlers: OnceLock::new(),
-        };
+            Arc::new(config.clone()),
+            outbound.clone(),
+        );
+        tenant.stage = stage;
         let loaded = Plugin::load(self.compiled, tenant, &Metrics::new()).await;
         Ok(Single {
             plugin: loaded.with_context(|| quoted(&self.path))?,
@@ -106,6 +106,21 @@ pub(super) fn policy(config: &Config, file: Option<&Path>) -> anyhow::Result<Pol
         path: &shown,
         text: Some(&text),
     };
+    as_written(config, file)
+}
+
+/// What a host decides for a plugin that has no policy of its own.
+#[cfg(feature = "kit")]
+pub(super) fn default_policy(config: &Config, name: &PluginName) -> anyhow::Result<Policy> {
+    let path = format!("{name}.toml");
+    let file = PolicyFile {
+        path: &path,
+        text: None,
+    };
+    as_written(config, file)
+}
+
+fn as_written(config: &Config, file: PolicyFile<'_>) -> anyhow::Result<Policy> {
     let rules = config.plugins.rules.clone().granted(Granting::AsWritten);
     Ok(rules.resolve(file, lookups())?)
 }

@@ -124,19 +124,23 @@ impl Dispatcher {
         };
         let cause = format!("{place}/{}/{}", plugin.name(), plugin.digest());
         let hops = travel.hops.saturating_add(1).to_string();
-        let all = emitted.iter().map(|Emitted { id, ty, message }| {
-            let mut message = message.clone();
-            message.headers.insert(headers::NATS_MSG_ID, id.clone());
-            message.headers.insert(headers::CONCHE_HOPS, hops.clone());
-            message.headers.insert(headers::CONCHE_CAUSE, cause.clone());
-            async move {
-                let subject = self.config.event_subject(ty);
-                let subject = subject.ok_or_else(|| SendError::NoStream {
-                    subject: ty.clone(),
-                })?;
-                self.outbound.publish_event(&subject, message).await
-            }
-        });
+        let all = emitted.iter().map(
+            |Emitted {
+                 id, ty, message, ..
+             }| {
+                let mut message = message.clone();
+                message.headers.insert(headers::NATS_MSG_ID, id.clone());
+                message.headers.insert(headers::CONCHE_HOPS, hops.clone());
+                message.headers.insert(headers::CONCHE_CAUSE, cause.clone());
+                async move {
+                    let subject = self.config.event_subject(ty);
+                    let subject = subject.ok_or_else(|| SendError::NoStream {
+                        subject: ty.clone(),
+                    })?;
+                    self.outbound.publish_event(&subject, message).await
+                }
+            },
+        );
         let released = try_join_all(all).await.map(drop);
         match &released {
             Ok(()) => plugin.metrics().effects_stored(emitted.len()),

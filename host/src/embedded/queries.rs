@@ -108,7 +108,11 @@ impl Bus {
         }
         match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(message)) => Ok(message),
-            _ => Err(BusError::TimedOut {
+            // Held here as well, so only [`Reply::decline`] drops it.
+            Ok(Err(_)) => Err(BusError::NoResponders {
+                subject: subject.to_owned(),
+            }),
+            Err(_) => Err(BusError::TimedOut {
                 subject: subject.to_owned(),
                 waited: timeout,
             }),
@@ -203,6 +207,11 @@ impl Reply {
             let _asker_left = sender.send(message);
         }
         Ok(())
+    }
+
+    /// Tells the asker that nobody answers here, as a server does on behalf of nobody.
+    pub fn decline(self) {
+        drop(lock(&self.asker).take());
     }
 
     /// Whether the asker has an answer or has stopped waiting.

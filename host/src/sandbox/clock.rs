@@ -103,8 +103,8 @@ impl CpuClock {
         .await
     }
 
-    /// Asked within a poll.
-    fn used(&self) -> u64 {
+    /// How long the call has run: asked within a poll, or right after the last.
+    pub(super) fn used(&self) -> u64 {
         let Readings { spent, began, .. } = &*self.0;
         spent.load(Relaxed) + self.0.now().saturating_sub(began.load(Relaxed))
     }

@@ -24,7 +24,8 @@ pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 #[cfg(target_os = "linux")]
 const COMPILER_NICENESS: i32 = 10;
 
-/// A component that is compiled and linked.
+/// A component that is compiled and linked. Clones share the code.
+#[derive(Clone)]
 pub struct Compiled {
     pub(super) pre: InstancePre<State>,
     pub(super) lifecycle: lifecycle::GuestIndices,

@@ -35,6 +35,8 @@ pub struct Emitted {
     pub id: String,
     /// The event's type.
     pub ty: String,
+    /// What the guest calls it within the call, if it does.
+    pub key: Option<String>,
     /// The envelope, in structured mode.
     pub message: Message,
 }
@@ -54,6 +56,7 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
         ))));
     }
     let id = emit_id(running, tenant.name.as_str(), &draft);
+    let key = draft.key.clone();
     let event = event_of(
         draft,
         id.clone(),
@@ -81,6 +84,7 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
     running.effects.emitted.push(Emitted {
         id: id.clone(),
         ty: event.ty,
+        key,
         message,
     });
     Ok(Ok(id))

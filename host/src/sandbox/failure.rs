@@ -123,6 +123,22 @@ fn deadline_exceeded(limit: Duration, of: Duration) -> String {
 }
 
 impl Failure {
+    /// Every [`Failure::kind`].
+    pub const KINDS: [&str; 12] = [
+        "panicked",
+        "trapped",
+        "deadline",
+        "cpu",
+        "out-of-memory",
+        "out-of-handles",
+        "stack-overflow",
+        "too-much-at-once",
+        "exited",
+        "misused",
+        "no-room",
+        "not-started",
+    ];
+
     /// A short name for metrics and headers: never made of what a guest says.
     pub fn kind(&self) -> &'static str {
         match self {

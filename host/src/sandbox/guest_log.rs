@@ -6,6 +6,7 @@ use std::fmt;
 use tracing::{Level, event, info, warn};
 
 use super::bindings::conche::handler::log::{Field, Level as GuestLevel};
+use super::stage::GuestLine;
 use super::state::State;
 
 /// A message with its fields, put together only if somebody reads it.
@@ -26,6 +27,15 @@ pub(super) fn line(state: &mut State, level: GuestLevel, message: &str, fields: 
     }
     logged.lines += 1;
     logged.bytes += bytes;
+    if let Some(stage) = &state.tenant.stage {
+        let fields = fields.iter().map(|f| (f.key.clone(), f.value.clone()));
+        stage.line(GuestLine {
+            level: level_name(level),
+            message: message.to_owned(),
+            fields: fields.collect(),
+        });
+        return;
+    }
     let line = Line { message, fields };
     // tracing wants levels and targets that are constants; it looks at fields only if they are
     // wanted.
@@ -65,6 +75,19 @@ pub(super) fn flush_output(state: &State) -> String {
     if stdout.is_empty() && stderr.is_empty() && dropped == 0 {
         return stderr;
     }
+    if let Some(stage) = &state.tenant.stage {
+        let printed = |level, text: &str| GuestLine {
+            level,
+            message: text.trim_end().to_owned(),
+            fields: Vec::new(),
+        };
+        for (stream, text) in [("stdout", &stdout), ("stderr", &stderr)] {
+            if !text.is_empty() {
+                stage.line(printed(stream, text));
+            }
+        }
+        return stderr;
+    }
     let plugin = state.tenant.name.as_str();
     let digest = state.tenant.digest.short();
     let event_id = state.place();
@@ -84,6 +107,17 @@ pub(super) fn flush_output(state: &State) -> String {
         );
     }
     stderr
+}
+
+fn level_name(level: GuestLevel) -> &'static str {
+    match level {
+        GuestLevel::Trace => "trace",
+        GuestLevel::Debug => "debug",
+        GuestLevel::Info => "info",
+        GuestLevel::Warn => "warn",
+        GuestLevel::Error => "error",
+        GuestLevel::Critical => "critical",
+    }
 }
 
 impl fmt::Display for Line<'_> {

@@ -58,6 +58,7 @@ impl Instance {
 
     async fn try_start(compiled: &Compiled, tenant: &Arc<Tenant>) -> Result<Instance, Failure> {
         let fuel = 2 * tenant.outbound.max_payload() + HOSTCALL_FUEL_BASE;
+        let began = std::time::Instant::now();
         let clock = CpuClock::new();
         let state = State::new(tenant.clone(), clock.clone());
         let mut store = Store::new(compiled.pre.engine(), state);
@@ -76,15 +77,20 @@ impl Instance {
             Ok((guest, query.transpose()?, event.transpose()?))
         });
         match loaded {
-            Ok((guest, query, event)) => Ok(Instance {
-                store,
-                guest,
-                query,
-                event,
-                clock,
-                fuel,
-                calls: 0,
-            }),
+            Ok((guest, query, event)) => {
+                if let Some(stage) = &tenant.stage {
+                    stage.started(began.elapsed(), store.data().memory.memory());
+                }
+                Ok(Instance {
+                    store,
+                    guest,
+                    query,
+                    event,
+                    clock,
+                    fuel,
+                    calls: 0,
+                })
+            }
             Err(error) => Err(match failed(&mut store, &error, fuel) {
                 Failure::Trapped { reason } => Failure::NotStarted { reason },
                 other => other,
@@ -206,6 +212,14 @@ impl Instance {
     }
 
     fn finish<T>(&mut self, result: wasmtime::Result<T>) -> Result<T, Failure> {
+        let state = self.store.data();
+        if let Some(stage) = &state.tenant.stage {
+            let cpu = Duration::from_nanos(self.clock.used());
+            match state.phase {
+                Phase::Registering(_) => stage.registered(cpu, state.memory.memory()),
+                _ => stage.called(cpu, state.memory.memory()),
+            }
+        }
         match result {
             Ok(answer) => {
                 guest_log::flush_output(self.store.data());

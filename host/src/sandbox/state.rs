@@ -11,6 +11,7 @@ use super::failure::Raised;
 use super::limits::MemoryLimiter;
 use super::output::Output;
 use super::registrations::Registrations;
+use super::stage::StoppedClock;
 use super::{Call, Effects, Tenant};
 
 /// The most random bytes that a guest may ask for at once.
@@ -167,18 +168,21 @@ pub(super) fn misused(what: impl Into<String>) -> wasmtime::Error {
 }
 
 impl Wasi {
-    fn new(output_bytes: usize) -> Wasi {
+    fn new(output_bytes: usize, clock: Option<StoppedClock>) -> Wasi {
         let stdout = Output::new(output_bytes);
         let stderr = Output::new(output_bytes);
-        let context = WasiCtx::builder()
+        let mut context = WasiCtx::builder();
+        context
             .stdout(stdout.clone())
             .stderr(stderr.clone())
             .max_random_size(RANDOM_BYTES_MAX)
             .allow_tcp(false)
-            .allow_udp(false)
-            .build();
+            .allow_udp(false);
+        if let Some(clock) = clock {
+            context.wall_clock(clock);
+        }
         Wasi {
-            context,
+            context: context.build(),
             stdout,
             stderr,
         }
@@ -188,9 +192,11 @@ impl Wasi {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let output_bytes = self.tenant.policy.limits.output_bytes;
-        let wasi = self
-            .wasi
-            .get_or_insert_with(|| Box::new(Wasi::new(output_bytes)));
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let stage = self.tenant.stage.as_ref();
+            let clock = stage.and_then(|stage| stage.clock());
+            Box::new(Wasi::new(output_bytes, clock))
+        });
         WasiCtxView {
             ctx: &mut wasi.context,
             table: &mut self.table,

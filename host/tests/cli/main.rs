@@ -21,3 +21,4 @@ mod online;
 )]
 #[path = "../../../tests/support/server.rs"]
 mod server;
+mod test;

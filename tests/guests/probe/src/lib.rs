@@ -18,6 +18,7 @@
 mod script;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use conche_guest::{
     Answer, CloudEvent, Draft, Event, EventError, Fault, Query, Registration, Reply, call, config,
@@ -61,6 +62,7 @@ fn context(Query { envelope, handler }: Query) -> Result<Value, Fault> {
         "idempotency_key": call::idempotency_key(),
         "remaining_ms": u64::try_from(call::remaining().as_millis()).unwrap_or(u64::MAX),
         "hops": call::hops(),
+        "unix_s": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
         "config": values.collect::<serde_json::Map<_, _>>(),
         "handler": handler,
         "id": envelope.id,
