@@ -36,3 +36,13 @@ fn check(language: Language) {
 fn rust() {
     check(Language::Rust);
 }
+
+#[test]
+fn js() {
+    check(Language::Js);
+}
+
+#[test]
+fn ts() {
+    check(Language::Ts);
+}
