@@ -26,13 +26,15 @@ export const config = {
     }
   },
 
-  integer(key) {
-    return config.parse(key, readInteger);
+  integer(key, { least = -Infinity, most = Infinity } = {}) {
+    return config.parse(key, (text) => readInteger(text, least, most));
   },
 };
 
-function readInteger(text) {
+function readInteger(text, least, most) {
   const number = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
   if (!Number.isSafeInteger(number)) throw new Error(`\`${text}\` is no whole number`);
+  if (number < least) throw new Error(`${text} is less than ${least}`);
+  if (number > most) throw new Error(`${text} is more than ${most}`);
   return number;
 }
