@@ -12,7 +12,7 @@ import { settle } from "./waiting.js";
 
 export const lifecycle = {
   register() {
-    enter();
+    enter({ loading: true });
     const refuse = (error) => {
       throw wellFormed(messageOf(error));
     };

@@ -3,20 +3,22 @@
  * they leave is what every instance begins with; the host's functions work only in calls.
  */
 let calls = false;
-const waiting = [];
+let waiting = [];
 
-/** Called at the start of each call. What waited for the host happens now. */
-export function enter() {
+/** The start of a call. What waited for the plugin to be loaded happens if this call loads it. */
+export function enter({ loading = false } = {}) {
+  if (calls) return;
   calls = true;
-  for (const run of waiting.splice(0)) run();
+  if (loading) for (const run of waiting) run();
+  waiting = [];
 }
 
 export function hasHost() {
   return calls;
 }
 
-/** Runs it now, or as soon as there is a host. */
-export function whenHosted(run) {
+/** Runs it now; while the plugin is built, later: each time that it is loaded, and not in each instance. */
+export function whenLoaded(run) {
   if (calls) run();
   else waiting.push(run);
 }

@@ -2,7 +2,7 @@
 import { log as write } from "conche:handler/log@0.1.0";
 
 import { wellFormed } from "./check.js";
-import { whenHosted } from "./host.js";
+import { whenLoaded } from "./host.js";
 
 const levels = ["trace", "debug", "info", "warn", "error", "critical"];
 
@@ -10,7 +10,7 @@ export const log = Object.fromEntries(levels.map((level) => [level, (message, fi
 
 function line(level, message, fields) {
   const pairs = Object.entries(fields).map(([key, value]) => ({ key: wellFormed(key), value: wellFormed(shown(value)) }));
-  whenHosted(() => write(level, wellFormed(shown(message)), pairs));
+  whenLoaded(() => write(level, wellFormed(shown(message)), pairs));
 }
 
 /** A value as a person reads it: text as it is, an error with its stack, all else as JSON. */

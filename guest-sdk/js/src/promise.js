@@ -9,7 +9,7 @@ let draining = false;
 
 export function queueMicrotask(job) {
   queue.push(job);
-  // While the plugin is built, nobody calls `drain`: modules may await at their top level.
+  // While the plugin is built, nobody else calls `drain`.
   if (queue.length === 1 && !draining) later(drain);
 }
 

@@ -1,7 +1,7 @@
 /** What QuickJS lacks and plugins expect, as far as it makes sense where nothing waits. */
 import { install as console } from "./console.js";
 import { structuredClone } from "./clone.js";
-import { whenHosted } from "./host.js";
+import { hasHost } from "./host.js";
 import { Promise, drain, queueMicrotask } from "./promise.js";
 import { crypto, random } from "./random.js";
 import { traced } from "./stack.js";
@@ -15,11 +15,22 @@ console();
 // An instance begins as a copy of the one that was built, its clock's zero included.
 const clock = performance;
 let start;
-define({ performance: { now: () => clock.now() - (start ??= clock.now()) } });
+define({
+  performance: {
+    now() {
+      start ??= clock.now();
+      return clock.now() - start;
+    },
+  },
+});
 
-// What fails while the plugin is built is shown by the build: with the author's own lines.
-Error.prepareStackTrace = traced;
-whenHosted(() => delete Error.prepareStackTrace);
+// What fails while the plugin is built is shown by the build: with the author's own lines. In calls it
+// would cost each error what only those that are shown are worth.
+Error.prepareStackTrace = (error, frames) => {
+  if (!hasHost()) return traced(frames);
+  Error.prepareStackTrace = undefined;
+  return traced(frames);
+};
 
 for (const name of ["setTimeout", "setInterval", "setImmediate", "fetch"]) {
   define({

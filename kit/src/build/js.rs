@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::manifest::{Engine, MANIFEST, Use};
@@ -57,6 +57,15 @@ const BIN: &[&str] = &["node_modules/.bin"];
 const HOST: [&str; 2] = ["conche:*", "wasi:*"];
 
 pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
+    let plugin = project
+        .dir
+        .join(format!("plugin.{}", project.manifest.language));
+    if !plugin.is_file() {
+        bail!(
+            "no `{}`: the plugin's handlers are registered there",
+            plugin.display()
+        );
+    }
     NODE.find(project)?;
     let [esbuild, engine] = [ESBUILD, engine(project)].map(|tool| listed(project, tool));
     let (esbuild, engine) = (esbuild.find(project)?, engine.find(project)?);
@@ -162,7 +171,6 @@ fn bundle(project: &Project, esbuild: &Path, scratch: &Path) -> Result<PathBuf> 
             "--supported:async-await=false",
             "--supported:async-generator=false",
             "--supported:for-await=false",
-            "--supported:top-level-await=true",
         ]);
     }
     let guest = scratch.join("guest.js");
@@ -175,22 +183,27 @@ fn bundle(project: &Project, esbuild: &Path, scratch: &Path) -> Result<PathBuf> 
     Ok(module)
 }
 
-/// An import that `uses` does not name looks like one that the SDK does not have.
+/// What esbuild says of the author's files, without how it was started or which of its options
+/// would hide it. An import that `uses` does not name looks like one that the SDK does not have.
 fn explain(error: &anyhow::Error) -> anyhow::Error {
     let text = format!("{error:#}");
+    let (said, _) = text.rsplit_once("\n`esbuild").unwrap_or((&text, ""));
+    let lines = said.lines().filter(|line| !line.contains("You can "));
+    let said = lines.collect::<Vec<_>>().join("\n");
+    let said = said.trim_end();
     let missing = Use::ALL.into_iter().find(|used| {
         let lacks = |name: &&str| {
-            text.contains(&format!("for import \"{name}\""))
-                || text.contains(&format!("Import \"{name}\" will always be undefined"))
+            said.contains(&format!("for import \"{name}\""))
+                || said.contains(&format!("Import \"{name}\" will always be undefined"))
         };
-        text.contains("guest.js") && exported(*used).iter().any(|name| lacks(&name))
+        said.contains("guest.js") && exported(*used).iter().any(|name| lacks(&name))
     });
     match missing {
         Some(used) => anyhow!(
-            "{text}\nthe plugin does not say that it uses `{name}`: add \"{name}\" to `uses` in `{MANIFEST}`",
+            "{said}\n\nthe plugin does not say that it uses `{name}`: add \"{name}\" to `uses` in `{MANIFEST}`",
             name = used.name()
         ),
-        None => anyhow!(text),
+        None => anyhow!("{said}"),
     }
 }
 
