@@ -17,7 +17,7 @@ mod world;
 
 pub use build::{Built, build, copy, missing_tools};
 pub use language::Language;
-pub use manifest::{Kind, MANIFEST, Manifest, Use};
+pub use manifest::{Engine, Js, Kind, MANIFEST, Manifest, Use};
 pub use new::create;
 pub use project::Project;
 pub use sources::Sources;

@@ -22,11 +22,34 @@ pub struct Manifest {
     /// that the world has.
     #[serde(default)]
     pub uses: Vec<Use>,
+    /// JavaScript and TypeScript only.
+    #[serde(default)]
+    pub js: Js,
     /// Where `conche test` finds the cases, from the project's directory.
     #[serde(default = "default_tests")]
     pub tests: PathBuf,
     /// The policy it is tested under. None: `<name>.toml` beside the manifest, if it is there.
     pub policy: Option<PathBuf>,
+}
+
+/// What only JavaScript and TypeScript plugins say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Js {
+    #[serde(default)]
+    pub engine: Engine,
+}
+
+/// What runs the JavaScript in a component.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Small, quick to start.
+    #[default]
+    Quickjs,
+    /// Firefox's, with nearly all of the web's globals: ten times the size, a hundred milliseconds
+    /// of processor time to load.
+    Starlingmonkey,
 }
 
 /// What a plugin handles: which of the handler interfaces it exports.
@@ -69,6 +92,16 @@ impl Kind {
     }
 }
 
+impl Engine {
+    /// As manifests have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Quickjs => "quickjs",
+            Engine::Starlingmonkey => "starlingmonkey",
+        }
+    }
+}
+
 impl Use {
     pub const ALL: [Use; 4] = [Use::Emit, Use::Request, Use::Exchange, Use::Listeners];
 
@@ -93,6 +126,9 @@ impl Manifest {
             bail!(
                 "`uses` says nothing for {language}: its linker drops what the plugin does not call; delete the line"
             );
+        }
+        if manifest.js != Js::default() && !matches!(language, Language::Js | Language::Ts) {
+            bail!("[js] says nothing for {language}: delete it");
         }
         Ok(manifest)
     }

@@ -3,10 +3,12 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 
 use crate::project::Project;
 
@@ -16,7 +18,7 @@ pub(crate) struct Tool {
     pub(crate) program: &'static str,
     /// Directories of a project that are looked in before the PATH, such as `.venv/bin`.
     pub(crate) beside: &'static [&'static str],
-    /// What makes it print its version.
+    /// What makes it print its version; nothing if only the `package.json` that it lies under says it.
     pub(crate) version: &'static [&'static str],
     /// The oldest that works: the numbers that a printed version is compared by.
     pub(crate) least: &'static [u32],
@@ -35,10 +37,7 @@ impl Tool {
                 project.manifest.name
             );
         };
-        let output = Command::new(&path).args(self.version).output();
-        let output = output
-            .with_context(|| format!("cannot start `{}`; get it anew: {get}", path.display()))?;
-        let said = String::from_utf8_lossy(&output.stdout);
+        let said = self.says(&path)?;
         match numbers(&said) {
             Some(found) if found.as_slice() >= self.least => Ok(path),
             Some(found) => bail!(
@@ -53,6 +52,21 @@ impl Tool {
         }
     }
 
+    fn says(&self, path: &Path) -> Result<String> {
+        if self.version.is_empty() {
+            return Ok(package_version(path).unwrap_or_default());
+        }
+        let output = Command::new(path).args(self.version).output();
+        let output = output.with_context(|| {
+            format!(
+                "cannot start `{}`; get it anew: {}",
+                path.display(),
+                self.get
+            )
+        })?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     fn candidates(&self, project: &Project) -> impl Iterator<Item = PathBuf> {
         let beside = self.beside.iter().map(|dir| project.dir.join(dir));
         let path = env::var_os("PATH").unwrap_or_default();
@@ -64,6 +78,17 @@ impl Tool {
             .chain(path)
             .map(move |dir| dir.join(program))
     }
+}
+
+/// The version of the npm package that a program, or what it links to, is part of.
+fn package_version(program: &Path) -> Option<String> {
+    let program = program.canonicalize().ok()?;
+    let packages = program.ancestors().map(|dir| dir.join("package.json"));
+    let text = packages
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .next()?;
+    let package: Value = serde_json::from_str(&text).ok()?;
+    package["version"].as_str().map(str::to_owned)
 }
 
 /// Runs a step of a build and gives its stdout. What it prints is shown only if it fails.

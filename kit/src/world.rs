@@ -5,12 +5,21 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 
+use crate::Language;
 use crate::manifest::Manifest;
 use crate::project::Project;
 use crate::sdk;
 
 /// The contract, as the host has it.
 pub(crate) const HANDLER: &str = include_str!("../wit/handler.wit");
+
+/// Of WASI, what a JavaScript plugin draws its random numbers from: QuickJS repeats its own.
+const RANDOM: &str = "package wasi:random@0.2.0;
+
+interface random {
+    get-random-bytes: func(len: u64) -> list<u8>;
+}
+";
 
 /// The name of the world, in package `plugin:world`.
 pub(crate) const WORLD: &str = "plugin";
@@ -20,27 +29,38 @@ pub(crate) const WORLD: &str = "plugin";
 pub(crate) fn unpack(project: &Project) -> Result<()> {
     let wit = project.wit();
     sdk::write(&wit.join("plugin.wit"), text(&project.manifest).as_bytes())?;
+    if draws_of_wasi(&project.manifest) {
+        sdk::write(&wit.join("deps/random/random.wit"), RANDOM.as_bytes())?;
+    }
     sdk::write(&wit.join("deps/handler/handler.wit"), HANDLER.as_bytes())
 }
 
 /// The world of this plugin.
 pub(crate) fn text(manifest: &Manifest) -> String {
     let mut text = format!(
-        "package plugin:world;\n\nworld {WORLD} {{\n    include conche:handler/base@0.1.0;\n"
+        "package plugin:%world;\n\nworld {WORLD} {{\n    include conche:handler/base@0.1.0;\n"
     );
-    let mut line = |what: &str, interface: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "    {what} conche:handler/{interface}@0.1.0;");
-    };
     for used in manifest.imports() {
-        line("import", used.name());
+        line(&mut text, "import", used.name());
+    }
+    if draws_of_wasi(manifest) {
+        text.push_str("    import wasi:random/random@0.2.0;\n");
     }
     if manifest.kind.handles_queries() {
-        line("export", "query-handler");
+        line(&mut text, "export", "query-handler");
     }
     if manifest.kind.handles_events() {
-        line("export", "event-handler");
+        line(&mut text, "export", "event-handler");
     }
     text.push_str("}\n");
     text
+}
+
+fn line(text: &mut String, what: &str, interface: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "    {what} conche:handler/{interface}@0.1.0;");
+}
+
+fn draws_of_wasi(manifest: &Manifest) -> bool {
+    matches!(manifest.language, Language::Js | Language::Ts)
 }

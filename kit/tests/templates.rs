@@ -1,6 +1,6 @@
 //! Every template builds, with its language's own toolchain: what `conche new` makes works.
 
-use conche_kit::{Kind, Language, build, create};
+use conche_kit::{Kind, Language, Project, build, create};
 use tempfile::tempdir;
 
 /// Makes a project of each kind and builds it; `build` sees that it exports what its kind says.
@@ -35,4 +35,27 @@ fn check(language: Language) {
 #[test]
 fn rust() {
     check(Language::Rust);
+}
+
+#[test]
+fn js() {
+    check(Language::Js);
+}
+
+#[test]
+fn ts() {
+    check(Language::Ts);
+}
+
+#[test]
+fn starlingmonkey() {
+    let dir = tempdir().unwrap();
+    let dir = dir.path().join("big");
+    create(&dir, "big", Language::Js, Kind::Both).unwrap();
+    let manifest = dir.join(conche_kit::MANIFEST);
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text = format!("{text}\n[js]\nengine = \"starlingmonkey\"\n");
+    std::fs::write(&manifest, text).unwrap();
+    let built = build(&Project::open(&dir).unwrap(), None).unwrap();
+    assert!(built.bytes > 8_000_000, "{built:?}");
 }
