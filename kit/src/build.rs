@@ -11,6 +11,7 @@ use crate::project::Project;
 use crate::{sdk, world};
 
 mod core;
+mod python;
 mod rust;
 
 /// A component that was built.
@@ -33,6 +34,7 @@ pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
     prepare(project)?;
     let component = match project.manifest.language {
         Language::Rust => rust::build(project)?,
+        Language::Python => python::build(project)?,
         language => bail!("{language} cannot be built yet"),
     };
     let built = describe(project, &component)?;

@@ -18,11 +18,13 @@ pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
 
 static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
 static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
+static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/python/conche");
 
 /// Unpacks the SDK of the project's language.
 pub(crate) fn unpack(project: &Project) -> Result<()> {
     let files = match project.manifest.language {
         Language::Rust => rust()?,
+        Language::Python => python(),
         language => anyhow::bail!("no SDK for {language} yet"),
     };
     sync(&files, &project.sdk())
@@ -60,6 +62,13 @@ fn rust() -> Result<Files> {
     root.remove("profile");
     text("Cargo.toml", toml::to_string(&root)?);
     Ok(files)
+}
+
+/// The package alone: neither its tests nor what is needed to publish it.
+fn python() -> Files {
+    let mut files = Files::new();
+    add(&mut files, "conche", &PYTHON);
+    files
 }
 
 /// All of a directory of this repository but what toolchains leave in it.
