@@ -15,6 +15,8 @@ from ._table import Handler, Registration, Role, Table
 
 # So much of a traceback goes to the log: its end says most.
 _STACK = 4000
+# Where the author's files lie while the plugin is built.
+_PROJECT = "/0/"
 # What a handler that returns nothing answers.
 _NULL = Json("null")
 
@@ -105,6 +107,7 @@ def _log(message: str, error: BaseException) -> None:
     # Without the frame of this module, which every stack begins with.
     frames = error.__traceback__.tb_next if error.__traceback__ else None
     stack = "".join(traceback.format_exception(type(error), error, frames))
+    stack = stack.replace(f'"{_PROJECT}', '"')
     log.error(message, error=text_of(error), stack=stack[-_STACK:].strip())
 
 

@@ -110,7 +110,7 @@ def _union(alternatives: tuple[Any, ...]) -> Reader:
     optional = types.NoneType in alternatives
     others = [one for one in alternatives if one is not types.NoneType]
     readers = [reader(one) for one in others]
-    names = " or ".join(_name(one) for one in others)
+    names = " nor ".join(_name(one) for one in others)
 
     def read(value: Any) -> Any:
         if value is None and optional:
@@ -122,7 +122,7 @@ def _union(alternatives: tuple[Any, ...]) -> Reader:
                 return one(value)
             except Misfit:
                 pass
-        raise Misfit(f"is neither {names}" if len(readers) == 2 else f"is none of {names}")
+        raise Misfit(f"is neither {names}")
 
     return read
 
@@ -168,13 +168,13 @@ def _dict(shape: Any, arguments: tuple[Any, ...]) -> Reader:
 def _typed_dict(shape: Any) -> Reader:
     # Known before its fields are looked at: they may be of this very shape.
     readers: dict[str, Reader] = {}
-    required: frozenset[str] = shape.__required_keys__
+    required: set[str] = set(shape.__required_keys__)
 
     def read(value: Any) -> dict[str, Any]:
         if type(value) is not dict:
             raise Misfit(f"is {_kind(value)}, not an object")
-        for name in readers:
-            if name in required and name not in value:
+        for name in required:
+            if name not in value:
                 raise Misfit("is missing", name)
         return {
             name: _at(readers[name], name, one) if name in readers else one
@@ -182,7 +182,12 @@ def _typed_dict(shape: Any) -> Reader:
         }
 
     _KNOWN[shape] = read
-    for name, annotation in typing.get_type_hints(shape).items():
+    for name, annotation in typing.get_type_hints(shape, include_extras=True).items():
+        # Where annotations are strings, Python itself does not see these marks.
+        while typing.get_origin(annotation) in (typing.Required, typing.NotRequired):
+            if typing.get_origin(annotation) is typing.NotRequired:
+                required.discard(name)
+            annotation = typing.get_args(annotation)[0]
         readers[name] = reader(annotation)
     return read
 

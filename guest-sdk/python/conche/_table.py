@@ -16,7 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Role = Literal["query", "event"]
 Hears = Literal["query", "any query", "event", "any event", "listener"]
 
-_NAME = "__conche_name__"
+# On a decorated function: its name in each role.
+_NAMES = "__conche_names__"
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Table:
         known = self.handlers.setdefault((role, name), Handler(name, role, function))
         if known.function is not function:
             raise ValueError(f"two {role} handlers are called `{name}`: name one with `name=…`")
-        setattr(function, _NAME, name)
+        setattr(function, _NAMES, getattr(function, _NAMES, {}) | {role: name})
         self.heard.append(Heard(hears, name, tuple(names)))
 
     def seal(self) -> None:
@@ -121,7 +122,7 @@ class Registration:
         self._host.reusable()
 
     def _name(self, role: Role, handler: Callable[..., Any] | str) -> str:
-        name = handler if isinstance(handler, str) else name_of(handler)
+        name = handler if isinstance(handler, str) else name_of(role, handler)
         if (role, name) not in self._table.handlers:
             raise ValueError(f"no {role} handler is called `{name}`: it needs a decorator, @{role}()")
         return name
@@ -183,10 +184,14 @@ def reusable() -> None:
     PLUGIN.reusable = True
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """The name that a handler is registered under."""
-    name = getattr(function, _NAME, None) or getattr(function, "__name__", repr(function))
-    return str(name)
+def name_of(role: Role, function: Callable[..., Any]) -> str:
+    """The name that a handler is registered under; for what is none, its own."""
+    names: dict[Role, str] = getattr(function, _NAMES, {})
+    return names.get(role) or _own_name(function)
+
+
+def _own_name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", function))
 
 
 def _decorator(hears: Hears, names: tuple[Any, ...], name: str | None) -> Callable[[F], F]:
@@ -196,7 +201,7 @@ def _decorator(hears: Hears, names: tuple[Any, ...], name: str | None) -> Callab
             raise TypeError(f'@{written} takes strings: @{written}("…"), not {one!r}')
 
     def decorate(function: F) -> F:
-        PLUGIN.add(hears, function, name or name_of(function), names)
+        PLUGIN.add(hears, function, name or _own_name(function), names)
         return function
 
     return decorate

@@ -39,7 +39,7 @@ def add(
     """
     host = _host.optional("listeners")
     wanted = host.Listener(
-        handler=handler if isinstance(handler, str) else name_of(handler),
+        handler=handler if isinstance(handler, str) else name_of("event", handler),
         types=[types] if isinstance(types, str) else list(types),
         transaction_id=transaction_id,
         once=once,

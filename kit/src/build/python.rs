@@ -48,7 +48,9 @@ fn command(project: &Project, componentize: &Path, output: &Path) -> Command {
     let mut command = Command::new(componentize);
     command.args(["--quiet", "--world", WORLD, "--wit-path"]);
     command.arg(project.wit());
-    command.args(["componentize", ENTRY, "--output"]).arg(output);
+    command
+        .args(["componentize", ENTRY, "--output"])
+        .arg(output);
     command.arg("--python-path").arg(&project.dir);
     command.arg("--python-path").arg(project.sdk());
     // Its own backtrace says nothing to an author; Python's traceback is in the message.
