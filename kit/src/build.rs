@@ -11,6 +11,7 @@ use crate::project::Project;
 use crate::{sdk, world};
 
 mod core;
+mod inputs;
 mod python;
 mod rust;
 

@@ -5,13 +5,16 @@ what the plugin handles. Must not know what a handler looks like.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
-
-import plugin  # noqa: F401 (its decorators fill the table)
 
 from . import _host, _run
 from ._table import PLUGIN
 from .log import Handler
+
+# Byte code would lie beside the author's files.
+sys.dont_write_bytecode = True
+import plugin  # noqa: E402, F401 (its decorators fill the table)
 
 logging.basicConfig(handlers=[Handler()], level=logging.INFO)
 PLUGIN.seal()

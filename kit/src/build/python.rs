@@ -1,12 +1,14 @@
 //! Python: componentize-py puts CPython, the plugin and the SDK into one component. It runs the
 //! plugin's imports while it builds, so what is wrong with them is said here.
 
+use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::inputs;
 use crate::project::Project;
 use crate::tool::Tool;
 use crate::world::WORLD;
@@ -35,13 +37,45 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     let scratch = project.scratch();
     fs::create_dir_all(&scratch).with_context(|| format!("cannot make `{}`", scratch.display()))?;
     let output = scratch.join("plugin.wasm");
-    let built = command(project, &componentize, &output)
-        .output()
-        .with_context(|| format!("cannot start `{}`", componentize.display()))?;
-    if !built.status.success() {
-        bail!("{}", readable(&String::from_utf8_lossy(&built.stderr)));
+    let stamp_file = scratch.join("plugin.stamp");
+    let stamp = inputs::stamp(&read(project, &componentize))
+        .with_context(|| format!("cannot read `{}`", project.dir.display()))?
+        .to_string();
+    // It compiles CPython anew each time, which takes ten seconds.
+    let is_fresh = fs::read_to_string(&stamp_file).is_ok_and(|last| last == stamp);
+    if !is_fresh || !output.is_file() {
+        let built = command(project, &componentize, &output)
+            .output()
+            .with_context(|| format!("cannot start `{}`", componentize.display()))?;
+        if !built.status.success() {
+            bail!("{}", readable(&String::from_utf8_lossy(&built.stderr)));
+        }
+        fs::write(&stamp_file, stamp)
+            .with_context(|| format!("cannot write `{}`", stamp_file.display()))?;
     }
     fs::read(&output).with_context(|| format!("cannot read `{}`", output.display()))
+}
+
+/// What a build reads.
+fn read(project: &Project, componentize: &Path) -> Vec<PathBuf> {
+    let mut read = vec![
+        project.dir.clone(),
+        project.sdk(),
+        project.wit(),
+        componentize.to_owned(),
+    ];
+    read.extend(environment(project).map(|environment| environment.join("lib")));
+    read.retain(|path| path.exists());
+    read
+}
+
+/// Where its packages are installed: its own `.venv`, or the one that is active.
+fn environment(project: &Project) -> Option<PathBuf> {
+    let own = project.dir.join(".venv");
+    if own.is_dir() {
+        return Some(own);
+    }
+    env::var_os("VIRTUAL_ENV").map(PathBuf::from)
 }
 
 fn command(project: &Project, componentize: &Path, output: &Path) -> Command {
@@ -56,8 +90,7 @@ fn command(project: &Project, componentize: &Path, output: &Path) -> Command {
     // Its own backtrace says nothing to an author; Python's traceback is in the message.
     command.env("RUST_BACKTRACE", "0");
     // The packages in it can be imported, wherever componentize-py itself is installed.
-    let environment = project.dir.join(".venv");
-    if environment.is_dir() {
+    if let Some(environment) = environment(project) {
         command.env("VIRTUAL_ENV", environment);
     }
     command
