@@ -54,6 +54,7 @@ pub(crate) fn prepare(project: &Project) -> Result<()> {
 pub fn missing_tools(project: &Project) -> Vec<String> {
     match project.manifest.language {
         Language::Rust => rust::missing(project),
+        Language::Python => python::missing(project),
         _ => Vec::new(),
     }
 }

@@ -56,6 +56,16 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     fs::read(&output).with_context(|| format!("cannot read `{}`", output.display()))
 }
 
+/// The line that gets componentize-py, if it is missing.
+pub(crate) fn missing(project: &Project) -> Vec<String> {
+    let found = COMPONENTIZE.find(project);
+    found
+        .err()
+        .map(|_| COMPONENTIZE.get.to_owned())
+        .into_iter()
+        .collect()
+}
+
 /// What a build reads.
 fn read(project: &Project, componentize: &Path) -> Vec<PathBuf> {
     let mut read = vec![
