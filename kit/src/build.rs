@@ -12,6 +12,8 @@ use crate::{sdk, world};
 
 mod core;
 mod js;
+mod inputs;
+mod python;
 mod rust;
 
 /// A component that was built.
@@ -35,6 +37,7 @@ pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
     let component = match project.manifest.language {
         Language::Rust => rust::build(project)?,
         Language::Js | Language::Ts => js::build(project)?,
+        Language::Python => python::build(project)?,
         language => bail!("{language} cannot be built yet"),
     };
     let built = describe(project, &component)?;
@@ -53,6 +56,7 @@ pub(crate) fn prepare(project: &Project) -> Result<()> {
 pub fn missing_tools(project: &Project) -> Vec<String> {
     match project.manifest.language {
         Language::Rust => rust::missing(project),
+        Language::Python => python::missing(project),
         _ => Vec::new(),
     }
 }

@@ -19,12 +19,14 @@ pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
 static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
 static JS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/js");
 static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
+static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/python/conche");
 
 /// Unpacks the SDK of the project's language.
 pub(crate) fn unpack(project: &Project) -> Result<()> {
     let files = match project.manifest.language {
         Language::Rust => rust()?,
         Language::Js | Language::Ts => js(),
+        Language::Python => python(),
         language => anyhow::bail!("no SDK for {language} yet"),
     };
     sync(&files, &project.sdk())
@@ -69,6 +71,13 @@ fn js() -> Files {
     let mut files = Files::new();
     add(&mut files, "", &JS);
     files.retain(|path, _| !path.starts_with("test"));
+    files
+}
+
+/// The package alone: neither its tests nor what is needed to publish it.
+fn python() -> Files {
+    let mut files = Files::new();
+    add(&mut files, "conche", &PYTHON);
     files
 }
 
