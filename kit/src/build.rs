@@ -10,8 +10,10 @@ use crate::Language;
 use crate::project::Project;
 use crate::{sdk, world};
 
+mod c;
 mod core;
 mod rust;
+mod zig_tool;
 
 /// A component that was built.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
     prepare(project)?;
     let component = match project.manifest.language {
         Language::Rust => rust::build(project)?,
+        Language::C => c::build(project)?,
         language => bail!("{language} cannot be built yet"),
     };
     let built = describe(project, &component)?;

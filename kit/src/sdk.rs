@@ -17,12 +17,14 @@ use crate::project::Project;
 pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
 
 static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
+static C: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/c");
 static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
 
 /// Unpacks the SDK of the project's language.
 pub(crate) fn unpack(project: &Project) -> Result<()> {
     let files = match project.manifest.language {
         Language::Rust => rust()?,
+        Language::C => plain(&C),
         language => anyhow::bail!("no SDK for {language} yet"),
     };
     sync(&files, &project.sdk())
@@ -60,6 +62,13 @@ fn rust() -> Result<Files> {
     root.remove("profile");
     text("Cargo.toml", toml::to_string(&root)?);
     Ok(files)
+}
+
+/// An SDK that is its sources.
+fn plain(dir: &'static Dir<'static>) -> Files {
+    let mut files = Files::new();
+    add(&mut files, "", dir);
+    files
 }
 
 /// All of a directory of this repository but what toolchains leave in it.

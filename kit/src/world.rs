@@ -26,7 +26,7 @@ pub(crate) fn unpack(project: &Project) -> Result<()> {
 /// The world of this plugin.
 pub(crate) fn text(manifest: &Manifest) -> String {
     let mut text = format!(
-        "package plugin:world;\n\nworld {WORLD} {{\n    include conche:handler/base@0.1.0;\n"
+        "package plugin:%world;\n\nworld {WORLD} {{\n    include conche:handler/base@0.1.0;\n"
     );
     let mut line = |what: &str, interface: &str| {
         // Writing to a string cannot fail.

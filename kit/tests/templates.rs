@@ -36,3 +36,8 @@ fn check(language: Language) {
 fn rust() {
     check(Language::Rust);
 }
+
+#[test]
+fn c() {
+    check(Language::C);
+}
