@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CHUNK_SIZE 16384
 #define ALIGNMENT _Alignof(max_align_t)
@@ -108,12 +107,4 @@ bool conche_str_equal(conche_str one, conche_str other) {
 
 bool conche_str_is(conche_str one, const char *other) {
     return conche_str_equal(one, conche_str_of(other));
-}
-
-void conche_die(const char *why) {
-    // Not stdio: a plugin that does not use it should not import all it needs.
-    char line[128];
-    int len = snprintf(line, sizeof line, "conche: %s\n", why);
-    write(STDERR_FILENO, line, (size_t)len);
-    abort();
 }

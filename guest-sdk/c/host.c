@@ -211,3 +211,9 @@ uint32_t conche_remaining_ms(void) {
 uint32_t conche_hops(void) {
     return conche_handler_call_hops();
 }
+
+void conche_die(const char *why) {
+    wire_string_t text = {(uint8_t *)why, strlen(why)};
+    conche_handler_log_log(CONCHE_HANDLER_LOG_LEVEL_CRITICAL, &text, &(conche_handler_log_list_field_t){NULL, 0});
+    abort();
+}

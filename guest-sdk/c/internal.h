@@ -10,6 +10,8 @@
 char *conche_room(size_t len); // for that many characters, and a NUL that is there already
 conche_str conche_vformat(const char *format, va_list arguments);
 void conche_call_ended(void);
+
+// host.c: ends the call. Its log line, since stderr would make every plugin import files and clocks.
 _Noreturn void conche_die(const char *why);
 
 // utf8.c

@@ -18,23 +18,16 @@ const WIRE: &str = ".conche/build/wire";
 
 const MODULE: &str = ".conche/build/module.wasm";
 
+/// The arguments that are ours, in a file: the line that a failed build shows is the author's.
+const FLAGS: &str = ".conche/build/flags";
+
 pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     let sources = sources(project)?;
     let bindings = core::c_bindings(project)?;
     sdk::sync(&bindings, &project.dir.join(WIRE))?;
+    sdk::write(&project.dir.join(FLAGS), flags(project)?.as_bytes())?;
     let mut command = zig_tool::command(project)?;
-    command.args(["cc", "-target", "wasm32-wasi", "-mexec-model=reactor"]);
-    command.args(["-std=c23", "-Os", "-g0", "-Wall", "-Wextra", STACK]);
-    // System headers: their warnings are none of the author's.
-    command.args(["-isystem", ".conche/sdk", "-isystem", WIRE]);
-    let kind = project.manifest.kind;
-    for (name, has) in [
-        ("QUERIES", kind.handles_queries()),
-        ("EVENTS", kind.handles_events()),
-    ] {
-        command.arg(format!("-DCONCHE_{name}={}", u8::from(has)));
-    }
-    command.args(sources).args(["-o", MODULE]);
+    command.arg("cc").arg(format!("@{FLAGS}")).args(sources);
     tool::run(&mut command)?;
     let module = project.dir.join(MODULE);
     let module =
@@ -42,7 +35,25 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     core::encode(project, module)
 }
 
-/// Every `.c` of the project, and those of the SDK.
+fn flags(project: &Project) -> Result<String> {
+    let kind = project.manifest.kind;
+    let [queries, events] = [kind.handles_queries(), kind.handles_events()].map(u8::from);
+    let mut sdk = Vec::new();
+    collect(&project.dir, Path::new(".conche/sdk"), &mut sdk)?;
+    sdk.sort();
+    // System headers: their warnings are none of the author's.
+    let mut flags = format!(
+        "-target wasm32-wasi -mexec-model=reactor {STACK} -o {MODULE}\n\
+         -std=c23 -Os -g0 -Wall -Wextra -isystem .conche/sdk -isystem {WIRE}\n\
+         -DCONCHE_QUERIES={queries} -DCONCHE_EVENTS={events}\n"
+    );
+    for source in sdk {
+        flags.push_str(&format!("{}\n", source.display()));
+    }
+    Ok(flags)
+}
+
+/// Every `.c` of the project.
 fn sources(project: &Project) -> Result<Vec<PathBuf>> {
     let mut sources = Vec::new();
     collect(&project.dir, Path::new(""), &mut sources)?;
@@ -53,7 +64,6 @@ fn sources(project: &Project) -> Result<Vec<PathBuf>> {
         );
     }
     sources.sort();
-    collect(&project.dir, Path::new(".conche/sdk"), &mut sources)?;
     Ok(sources)
 }
 
