@@ -21,6 +21,7 @@ mod golden;
 mod health;
 mod http;
 mod interop;
+mod languages;
 mod listeners;
 mod malformed;
 mod nats;

@@ -10,11 +10,13 @@ use crate::Language;
 use crate::project::Project;
 use crate::{sdk, world};
 
+mod c;
 mod core;
-mod js;
 mod inputs;
+mod js;
 mod python;
 mod rust;
+mod zig_tool;
 
 /// A component that was built.
 #[derive(Debug, Clone)]
@@ -38,7 +40,7 @@ pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
         Language::Rust => rust::build(project)?,
         Language::Js | Language::Ts => js::build(project)?,
         Language::Python => python::build(project)?,
-        language => bail!("{language} cannot be built yet"),
+        Language::C => c::build(project)?,
     };
     let built = describe(project, &component)?;
     let file = output.map_or_else(|| project.component(), Path::to_owned);
@@ -57,7 +59,8 @@ pub fn missing_tools(project: &Project) -> Vec<String> {
     match project.manifest.language {
         Language::Rust => rust::missing(project),
         Language::Python => python::missing(project),
-        _ => Vec::new(),
+        Language::Js | Language::Ts => js::missing(project),
+        Language::C => zig_tool::missing(project),
     }
 }
 

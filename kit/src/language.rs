@@ -12,21 +12,17 @@ pub enum Language {
     Js,
     Ts,
     Python,
-    Go,
     C,
-    Zig,
 }
 
 impl Language {
     /// Every one, in the order in which documents name them.
-    pub const ALL: [Language; 7] = [
+    pub const ALL: [Language; 5] = [
         Language::Rust,
         Language::Js,
         Language::Ts,
         Language::Python,
-        Language::Go,
         Language::C,
-        Language::Zig,
     ];
 
     /// As `--lang` and manifests have it.
@@ -36,9 +32,7 @@ impl Language {
             Language::Js => "js",
             Language::Ts => "ts",
             Language::Python => "python",
-            Language::Go => "go",
             Language::C => "c",
-            Language::Zig => "zig",
         }
     }
 

@@ -30,10 +30,7 @@ impl Project {
         };
         let manifest = Manifest::parse(&text).with_context(|| format!("in `{shown}`"))?;
         let dir = path::absolute(dir).with_context(|| format!("cannot find `{shown}`"))?;
-        Ok(Project {
-            dir,
-            manifest,
-        })
+        Ok(Project { dir, manifest })
     }
 
     /// Where a build puts the component unless told otherwise.

@@ -18,6 +18,7 @@ pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
 
 static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
 static JS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/js");
+static C: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/c");
 static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
 static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/python/conche");
 
@@ -27,7 +28,7 @@ pub(crate) fn unpack(project: &Project) -> Result<()> {
         Language::Rust => rust()?,
         Language::Js | Language::Ts => js(),
         Language::Python => python(),
-        language => anyhow::bail!("no SDK for {language} yet"),
+        Language::C => plain(&C),
     };
     sync(&files, &project.sdk())
 }
@@ -78,6 +79,13 @@ fn js() -> Files {
 fn python() -> Files {
     let mut files = Files::new();
     add(&mut files, "conche", &PYTHON);
+    files
+}
+
+/// An SDK that is its sources.
+fn plain(dir: &'static Dir<'static>) -> Files {
+    let mut files = Files::new();
+    add(&mut files, "", dir);
     files
 }
 

@@ -1,7 +1,12 @@
 //! Every template builds, with its language's own toolchain: what `conche new` makes works.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers fail the test as its own lines do"
+)]
+
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use conche_kit::{Kind, Language, Project, build, create};
 use tempfile::tempdir;
@@ -9,7 +14,7 @@ use tempfile::tempdir;
 /// Makes a project of each kind and builds it; `build` sees that it exports what its kind says.
 fn check(language: Language) {
     let dir = tempdir().unwrap();
-    let mut last = None;
+    let mut last: Option<PathBuf> = None;
     for kind in Kind::ALL {
         let own = dir.path().join(kind.name());
         let project = create(&own.join("my-plugin"), "my-plugin", language, kind).unwrap();
@@ -49,34 +54,39 @@ fn hand_on_dependencies(from: &Path, to: &Path) {
 }
 
 #[test]
-fn rust() {
+fn toolchain_rust() {
     check(Language::Rust);
 }
 
 #[test]
-fn js() {
+fn toolchain_js() {
     check(Language::Js);
 }
 
 #[test]
-fn ts() {
+fn toolchain_ts() {
     check(Language::Ts);
 }
 
 #[test]
-fn starlingmonkey() {
+fn toolchain_starlingmonkey() {
     let dir = tempdir().unwrap();
     let dir = dir.path().join("big");
     create(&dir, "big", Language::Js, Kind::Both).unwrap();
     let manifest = dir.join(conche_kit::MANIFEST);
-    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text = fs::read_to_string(&manifest).unwrap();
     let text = format!("{text}\n[js]\nengine = \"starlingmonkey\"\n");
-    std::fs::write(&manifest, text).unwrap();
+    fs::write(&manifest, text).unwrap();
     let built = build(&Project::open(&dir).unwrap(), None).unwrap();
     assert!(built.bytes > 8_000_000, "{built:?}");
 }
 
 #[test]
-fn python() {
+fn toolchain_python() {
     check(Language::Python);
+}
+
+#[test]
+fn toolchain_c() {
+    check(Language::C);
 }

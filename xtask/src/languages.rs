@@ -14,7 +14,6 @@ use anyhow::{Context, Result, bail};
 
 use crate::{guests, shell, toolchains, workspace::Workspace};
 
-
 /// What every component is made from, beside its own directory.
 const SHARED: [&str; 3] = ["kit/src", "wit", "xtask/toolchains"];
 
@@ -99,7 +98,11 @@ impl Project {
     pub(crate) fn build(&self, conche: &Path, path: &OsStr) -> Result<Duration> {
         let began = Instant::now();
         let mut command = Command::new(conche);
-        command.arg("build").arg(&self.directory).arg("--output").arg(&self.component);
+        command
+            .arg("build")
+            .arg(&self.directory)
+            .arg("--output")
+            .arg(&self.component);
         shell::run(command.env("PATH", path))?;
         let took = began.elapsed();
         if let Some(policy) = &self.policy {
@@ -124,7 +127,10 @@ impl Project {
         let own_sdk = workspace.root.join("guest-sdk").join(&self.language);
         let shared = SHARED.map(|directory| workspace.root.join(directory));
         let inputs = shared.iter().chain([&self.directory, &sdk, &own_sdk]);
-        !self.component.is_file() || inputs.filter_map(|directory| newest(directory)).any(|time| time > built)
+        !self.component.is_file()
+            || inputs
+                .filter_map(|directory| newest(directory))
+                .any(|time| time > built)
     }
 
     fn stamp(&self) -> PathBuf {
@@ -151,7 +157,8 @@ fn newest(directory: &Path) -> Option<SystemTime> {
 
 /// The directories right below one, sorted.
 fn directories(parent: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(parent).with_context(|| format!("cannot read {}", parent.display()))?;
+    let entries =
+        fs::read_dir(parent).with_context(|| format!("cannot read {}", parent.display()))?;
     let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     found.retain(|path| path.is_dir());
     found.sort();
@@ -159,5 +166,8 @@ fn directories(parent: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -5,8 +5,8 @@ use anyhow::{Result, bail};
 
 use crate::{go, guests, languages, nats_server, shell, toolchains, workspace::Workspace};
 
-/// The tests that need the toolchains of other languages: all in these modules.
-const IN_EVERY_LANGUAGE: [&str; 2] = ["languages::", "toolchains::"];
+/// What the tests have in their names that need the toolchains of other languages.
+const IN_EVERY_LANGUAGE: [&str; 2] = ["languages::", "toolchain_"];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let filter = match arguments {
@@ -25,7 +25,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             if names.is_empty() {
                 bail!("no test has `{filter}` in its name");
             }
-            names.iter().any(|name| IN_EVERY_LANGUAGE.iter().any(|module| name.contains(module)))
+            names
+                .iter()
+                .any(|name| IN_EVERY_LANGUAGE.iter().any(|part| name.contains(part)))
         }
     };
     let built = guests::build(workspace)?;
@@ -45,6 +47,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 fn listed(workspace: &Workspace, filter: &str) -> Result<Vec<String>> {
     let mut list = shell::cargo(["test", "--workspace", filter, "--", "--list"]);
     let listed = shell::read(list.current_dir(&workspace.root))?;
-    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let names = listed
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"));
     Ok(names.map(str::to_owned).collect())
 }

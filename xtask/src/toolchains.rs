@@ -58,8 +58,12 @@ fn javascript(workspace: &Workspace) -> Result<PathBuf> {
     }
     match node_version() {
         Some(major) if major >= LEAST_NODE => {}
-        Some(major) => bail!("node is version {major}, and JavaScript plugins need {LEAST_NODE} or newer: install it, with npm"),
-        None => bail!("no node on the PATH, and JavaScript plugins need {LEAST_NODE} or newer: install it, with npm"),
+        Some(major) => bail!(
+            "node is version {major}, and JavaScript plugins need {LEAST_NODE} or newer: install it, with npm"
+        ),
+        None => bail!(
+            "no node on the PATH, and JavaScript plugins need {LEAST_NODE} or newer: install it, with npm"
+        ),
     }
     clear(&installed)?;
     for file in ["package.json", "package-lock.json"] {
@@ -73,9 +77,18 @@ fn javascript(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 fn node_version() -> Option<u32> {
-    let output = Command::new("node").arg("--version").stderr(Stdio::null()).output().ok()?;
+    let output = Command::new("node")
+        .arg("--version")
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
     let said = String::from_utf8(output.stdout).ok()?;
-    said.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+    said.trim()
+        .strip_prefix('v')?
+        .split('.')
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// A virtual environment: the program is a script that needs its modules beside it.
@@ -89,13 +102,20 @@ fn python(workspace: &Workspace) -> Result<PathBuf> {
     }
     clear(&installed)?;
     let mut venv = Command::new("python3");
-    shell::run(venv.args(["-m", "venv", "--clear"]).arg(&installed))
-        .context("Python plugins need python3 with venv; on Debian: apt-get install python3-venv")?;
+    shell::run(venv.args(["-m", "venv", "--clear"]).arg(&installed)).context(
+        "Python plugins need python3 with venv; on Debian: apt-get install python3-venv",
+    )?;
     let requirements = installed.join("requirements.txt");
     fs::write(&requirements, &wanted)?;
     let mut pip = Command::new(installed.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
-    pip.args(["--no-deps", "--only-binary=:all:", "-r"]).arg(&requirements);
+    pip.args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+    ]);
+    pip.args(["--no-deps", "--only-binary=:all:", "-r"])
+        .arg(&requirements);
     shell::run(&mut pip)?;
     fs::write(done, wanted)?;
     Ok(installed.join("bin"))

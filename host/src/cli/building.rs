@@ -179,7 +179,9 @@ fn summary(built: &Built, seconds: f64) -> String {
         let name = import.strip_prefix("conche:handler/")?;
         name.split('@').next()
     });
-    let imports: Vec<_> = handler.filter(|name| !["types", "registration"].contains(name)).collect();
+    let imports: Vec<_> = handler
+        .filter(|name| !["types", "registration"].contains(name))
+        .collect();
     format!(
         "built     {} ({}) in {seconds:.1} s\nimports   {}\n",
         file.display(),

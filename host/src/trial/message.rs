@@ -110,7 +110,7 @@ pub(super) fn payload(fields: &mut Fields<'_>) -> Option<Payload> {
 pub(super) fn one_payload(fields: &mut Fields<'_>) {
     let present = fields.present(&PAYLOADS);
     if present.len() > 1 {
-        let what = format!("stand side by side: a message has one payload, so keep one of them");
+        let what = "stand side by side: a message has one payload, so keep one of them".to_owned();
         fields.wrong("", &format!("has {}, which {what}", present.join(" and ")));
     }
 }

@@ -22,7 +22,8 @@ pub(crate) fn stamp(roots: &[PathBuf]) -> io::Result<u64> {
 fn add(path: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
     let metadata = fs::metadata(path)?;
     if metadata.is_file() {
-        return Ok((path, metadata.len(), metadata.modified()?).hash(hasher));
+        (path, metadata.len(), metadata.modified()?).hash(hasher);
+        return Ok(());
     }
     let entries: io::Result<Vec<_>> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect();
     let mut entries = entries?;

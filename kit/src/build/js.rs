@@ -82,6 +82,15 @@ fn engine(project: &Project) -> Tool {
     }
 }
 
+/// The lines that get what is missing; one that gets several is said once.
+pub(crate) fn missing(project: &Project) -> Vec<String> {
+    let tools = [NODE, ESBUILD, engine(project)].map(|tool| listed(project, tool));
+    let missing = tools.iter().filter(|tool| tool.find(project).is_err());
+    let mut lines: Vec<_> = missing.map(|tool| tool.get.to_owned()).collect();
+    lines.dedup();
+    lines
+}
+
 /// What `package.json` lists is there once it is installed.
 fn listed(project: &Project, tool: Tool) -> Tool {
     let text = fs::read_to_string(project.dir.join("package.json")).unwrap_or_default();
@@ -196,7 +205,7 @@ fn explain(error: &anyhow::Error) -> anyhow::Error {
             said.contains(&format!("for import \"{name}\""))
                 || said.contains(&format!("Import \"{name}\" will always be undefined"))
         };
-        said.contains("guest.js") && exported(*used).iter().any(|name| lacks(&name))
+        said.contains("guest.js") && exported(*used).iter().any(lacks)
     });
     match missing {
         Some(used) => anyhow!(

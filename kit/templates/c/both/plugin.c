@@ -1,0 +1,25 @@
+// Answers the query `cyverse.{{name}}.Greet`: {"name": …} in, {"greeting": …} out. Hears
+// `org.cyverse.events.GreetingRequested`, says `org.cyverse.events.Greeted`.
+
+#include <conche.h>
+
+static conche_error *greet(const conche_value *ask, conche_writer *answer) {
+    conche_str name;
+    CONCHE_TRY(conche_get_string(ask, "name", &name));
+    conche_put_string(answer, "greeting", conche_format("Hello, %s!", name.ptr));
+    return NULL;
+}
+
+static conche_error *say(const conche_value *ask) {
+    conche_writer *greeting = conche_write();
+    CONCHE_TRY(greet(ask, greeting));
+    conche_draft draft = {
+        .type = CONCHE_STR("org.cyverse.events.Greeted"),
+        .data = conche_json_of(greeting),
+    };
+    return conche_emit(&draft, NULL);
+}
+
+CONCHE_PLUGIN(CONCHE_REUSABLE,
+              CONCHE_QUERY(greet, "cyverse.{{name}}.Greet"),
+              CONCHE_EVENT(say, "org.cyverse.events.GreetingRequested"))

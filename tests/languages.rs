@@ -1,0 +1,66 @@
+//! The same plugins in every language, held to the same cases: `conche test` runs those of
+//! `plugins/*/tests` against each component that `cargo xtask test` built.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support;
+
+/// As `target/plugins` has them.
+const LANGUAGES: [&str; 4] = ["rust", "js", "ts", "python"];
+
+fn check(plugin: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = support::guest(plugin);
+    let built = built.parent().unwrap().parent().unwrap();
+    for language in LANGUAGES {
+        let component = built.join(language).join(format!("{plugin}.wasm"));
+        let source = root.join("plugins").join(plugin);
+        run(&component, &source.join(language));
+    }
+}
+
+fn run(component: &Path, project: &Path) {
+    assert!(
+        component.is_file(),
+        "{} is not built: run cargo xtask guests",
+        component.display()
+    );
+    let output = Command::new(conche())
+        .arg("test")
+        .arg(project)
+        .arg("--component")
+        .arg(component)
+        .output()
+        .unwrap();
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(
+        output.status.success(),
+        "{}:\n{}",
+        component.display(),
+        said.concat()
+    );
+}
+
+/// The binary beside this test's own.
+fn conche() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let debug = own.parent().unwrap().parent().unwrap();
+    debug.join("conche")
+}
+
+#[test]
+fn greeter() {
+    check("greeter");
+}
+
+#[test]
+fn auditor() {
+    check("auditor");
+}
+
+#[test]
+fn orders() {
+    check("orders");
+}
