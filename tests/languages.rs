@@ -50,6 +50,15 @@ fn conche() -> PathBuf {
     debug.join("conche")
 }
 
+/// What an error that nobody caught, a loop without end and memory without end come to.
+#[test]
+fn hostile() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/hostile_langs");
+    for language in ["js", "python"] {
+        run(&support::guest(&format!("hostile_{language}")), &cases);
+    }
+}
+
 #[test]
 fn greeter() {
     check("greeter");

@@ -95,9 +95,16 @@ def check(order: Order) -> int:
     return total
 
 
+def count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("is below nothing")
+    return number
+
+
 @event("org.cyverse.events.PaymentFailed")
 def payment_failed(payment: PaymentFailed) -> None:
-    attempts = config.parse("settle-attempts", int, SETTLE_ATTEMPTS)
+    attempts = config.parse("settle-attempts", count, SETTLE_ATTEMPTS)
     # While it may still settle, it shall come again.
     if not payment.is_final and call.attempt() < attempts:
         message = f"payment of {payment.order} not settled yet: {payment.reason}"
