@@ -20,7 +20,7 @@ Files that come, change or go take effect at once. DIR/<name>.toml is the policy
 its limits and configuration count, its grants do not. SIGTERM and Ctrl-C finish what runs, a second
 one ends at once.
 
-Examples:
+Example:
   conche dev plugins --listen 127.0.0.1:8080
   conche dev hello --build")]
 pub(crate) struct Dev {
