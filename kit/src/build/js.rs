@@ -48,7 +48,8 @@ const STARLINGMONKEY: Tool = Tool {
     beside: BIN,
     version: &["--version"],
     least: &[0, 23],
-    get: "npm install --save-dev --save-exact @bytecodealliance/componentize-js@0.23.0",
+    // It imports the second and does not name it among what it needs.
+    get: "npm install --save-dev --save-exact @bytecodealliance/componentize-js@0.23.0 @bytecodealliance/preview2-shim@0.25.0",
 };
 
 const BIN: &[&str] = &["node_modules/.bin"];
@@ -95,13 +96,17 @@ pub(crate) fn missing(project: &Project) -> Vec<String> {
 fn listed(project: &Project, tool: Tool) -> Tool {
     let text = fs::read_to_string(project.dir.join("package.json")).unwrap_or_default();
     let package: Value = serde_json::from_str(&text).unwrap_or_default();
-    let name = match tool.program {
-        "componentize-js" => "@bytecodealliance/componentize-js",
-        other => other,
+    let names: &[&str] = match tool.program {
+        "componentize-js" => &[
+            "@bytecodealliance/componentize-js",
+            "@bytecodealliance/preview2-shim",
+        ],
+        other => &[other],
     };
-    let is_listed = ["devDependencies", "dependencies"]
-        .iter()
-        .any(|kind| package[kind].get(name).is_some());
+    let is_listed = names.iter().all(|name| {
+        let kinds = ["devDependencies", "dependencies"];
+        kinds.iter().any(|kind| package[kind].get(name).is_some())
+    });
     let get = if is_listed { "npm install" } else { tool.get };
     Tool { get, ..tool }
 }
