@@ -1,6 +1,8 @@
 //! The same plugins in every language, held to the same cases: `conche test` runs those of
 //! `plugins/*/tests` against each component that `cargo xtask test` built.
 
+mod soak;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,13 +13,16 @@ const LANGUAGES: [&str; 4] = ["rust", "js", "ts", "python"];
 
 fn check(plugin: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for language in LANGUAGES {
+        let source = root.join("plugins").join(plugin);
+        run(&component(plugin, language), &source.join(language));
+    }
+}
+
+fn component(plugin: &str, language: &str) -> PathBuf {
     let built = support::guest(plugin);
     let built = built.parent().unwrap().parent().unwrap();
-    for language in LANGUAGES {
-        let component = built.join(language).join(format!("{plugin}.wasm"));
-        let source = root.join("plugins").join(plugin);
-        run(&component, &source.join(language));
-    }
+    built.join(language).join(format!("{plugin}.wasm"))
 }
 
 fn run(component: &Path, project: &Path) {

@@ -18,14 +18,15 @@ use conche::metrics::Metrics;
 use conche::outbound::Outbound;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{PluginName, Policy};
-use conche::sandbox::{Call, Failure, QueryOutcome, Sandbox, SandboxSettings, Tenant};
+use conche::sandbox::{Call, Failure, QueryOutcome, Sandbox, SandboxSettings, Stage, Tenant};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::support::{event, guest, resolve};
 
 /// One engine for all tests that need no other.
-static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| sandbox(Some(cache_in(cache_dir()))));
+pub(crate) static SANDBOX: LazyLock<Sandbox> =
+    LazyLock::new(|| sandbox(Some(cache_in(cache_dir()))));
 
 /// What all tenants share.
 static CONFIG: LazyLock<Arc<Config>> = LazyLock::new(|| {
@@ -69,24 +70,33 @@ async fn load_in(
     name: &str,
     change: impl FnOnce(&mut Policy),
 ) -> Result<Plugin, RegisterError> {
+    load_file(sandbox, &guest(name), change, None).await
+}
+
+/// Loads a component from anywhere; a stage sees what it uses.
+pub(crate) async fn load_file(
+    sandbox: &Sandbox,
+    file: &Path,
+    change: impl FnOnce(&mut Policy),
+    stage: Option<Arc<Stage>>,
+) -> Result<Plugin, RegisterError> {
     let mut policy = Policy::allow_all();
     change(&mut policy);
-    let compiled = sandbox
-        .compile(&std::fs::read(guest(name)).unwrap())
-        .unwrap();
+    let compiled = sandbox.compile(&std::fs::read(file).unwrap()).unwrap();
     let outbound = Outbound::Embedded(Bus::default());
-    let tenant = Tenant::alone(
-        PluginName::of_file(&guest(name)).unwrap(),
+    let mut tenant = Tenant::alone(
+        PluginName::of_file(file).unwrap(),
         compiled.digest,
         policy,
         CONFIG.clone(),
         outbound,
     );
+    tenant.stage = stage;
     Plugin::load(compiled, tenant, &Metrics::new()).await
 }
 
 /// Asks a plugin, past dispatch.
-async fn ask(plugin: &Plugin, op: &str, json: &str) -> Result<QueryOutcome, Failure> {
+pub(crate) async fn ask(plugin: &Plugin, op: &str, json: &str) -> Result<QueryOutcome, Failure> {
     ask_again(plugin, op, json, 1).await
 }
 
@@ -113,7 +123,7 @@ async fn ask_again(
 }
 
 /// The JSON of a reply.
-fn reply(outcome: Result<QueryOutcome, Failure>) -> Value {
+pub(crate) fn reply(outcome: Result<QueryOutcome, Failure>) -> Value {
     let reply = outcome.unwrap().answer.unwrap();
     match reply {
         Some(CloudEvent {

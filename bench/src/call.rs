@@ -96,11 +96,11 @@ async fn measure(instances: Instances, effort: Effort) -> Result<[Row; 2]> {
     let (mut native, mut hosted) = (Vec::new(), Vec::new());
     for round in 0..effort.rounds {
         if round % 2 == 0 {
-            native.push(window(&mut bare_call, effort).await?);
-            hosted.push(window(&mut through_host, effort).await?);
+            native.push(window(&mut bare_call, effort.window).await?);
+            hosted.push(window(&mut through_host, effort.window).await?);
         } else {
-            hosted.push(window(&mut through_host, effort).await?);
-            native.push(window(&mut bare_call, effort).await?);
+            hosted.push(window(&mut through_host, effort.window).await?);
+            native.push(window(&mut bare_call, effort.window).await?);
         }
     }
     host.stop().await;
@@ -130,7 +130,10 @@ async fn start_host(dir: &Path, component: &Path, instances: Instances) -> Resul
     Host::start(Config::load(Mode::Dev, &flags)?, &Handle::current()).await
 }
 
-async fn window(mut call: impl AsyncFnMut() -> Result<()>, effort: Effort) -> Result<Figures> {
+pub(crate) async fn window(
+    mut call: impl AsyncFnMut() -> Result<()>,
+    length: Duration,
+) -> Result<Figures> {
     let began = Instant::now();
     while began.elapsed() < WARM_UP {
         call().await?;
@@ -138,7 +141,7 @@ async fn window(mut call: impl AsyncFnMut() -> Result<()>, effort: Effort) -> Re
     let mut latencies = Vec::new();
     let (began, cpu) = (Instant::now(), own_cpu()?);
     let mut last = began;
-    while last - began < effort.window {
+    while last - began < length {
         call().await?;
         let now = Instant::now();
         latencies.push(u64::try_from((now - last).as_nanos()).unwrap_or(u64::MAX));
@@ -153,12 +156,13 @@ async fn window(mut call: impl AsyncFnMut() -> Result<()>, effort: Effort) -> Re
     }))
 }
 
-async fn instantiate(bare: &Bare) -> Result<BareInstance> {
+pub(crate) async fn instantiate(bare: &Bare) -> Result<BareInstance> {
     let instance = bare.instantiate().await;
     instance.map_err(|error| anyhow!("cannot make a bare instance: {error:#}"))
 }
 
-fn query() -> Result<CloudEvent> {
+/// The greeter's query, as it is received.
+pub(crate) fn query() -> Result<CloudEvent> {
     let body = question(GREETER_OP)?.body.into();
     let message = Message {
         body,

@@ -14,6 +14,7 @@ mod call;
 mod conditions;
 mod driver;
 mod event;
+mod guests;
 mod host;
 mod native;
 mod native_events;
@@ -43,7 +44,7 @@ struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     #[command(subcommand)]
-    native: Option<Native>,
+    other: Option<Other>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,12 +59,15 @@ enum Bench {
     Host,
 }
 
-/// What a child process of the benchmark does
+/// What this program does for others: its own parent process, and `cargo xtask guests --table`
 #[derive(Debug, Subcommand)]
-enum Native {
+enum Other {
     /// Be a native subject
     #[command(subcommand, hide = true)]
     Native(NativeSubject),
+    /// Measure one component that answers the greeter's query; prints a JSON object
+    #[command(hide = true)]
+    Guest { component: PathBuf },
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,18 +102,20 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    if let Some(Native::Native(subject)) = cli.native {
-        return match subject {
-            NativeSubject::Queries { server } => native::serve_queries(server),
-            NativeSubject::Events { server, consuming } => {
-                native_events::serve_events(server, &consuming)
-            }
-        };
-    }
     let effort = Effort {
         rounds: cli.rounds as usize,
         window: Duration::from_secs(cli.seconds),
     };
+    match cli.other {
+        None => {}
+        Some(Other::Native(NativeSubject::Queries { server })) => {
+            return native::serve_queries(server);
+        }
+        Some(Other::Native(NativeSubject::Events { server, consuming })) => {
+            return native_events::serve_events(server, &consuming);
+        }
+        Some(Other::Guest { component }) => return guests::run(&component),
+    }
     let wanted = match cli.bench {
         Some(one) => vec![one],
         None => Bench::value_variants().to_vec(),

@@ -70,10 +70,8 @@ impl Subject {
 
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(&path)
-            .with_context(|| format!("the {} process: cannot read {path}", self.name))?;
-        resident_of(&status).with_context(|| format!("{path} has no VmRSS"))
+        let process = self.child.id().to_string();
+        resident(&process).with_context(|| format!("the {} process", self.name))
     }
 }
 
@@ -124,6 +122,17 @@ impl Drop for NatsServer {
 /// CPU time of this process so far.
 pub(crate) fn own_cpu() -> Result<Duration> {
     cpu("self")
+}
+
+/// Resident memory of this process, in bytes.
+pub(crate) fn own_resident() -> Result<u64> {
+    resident("self")
+}
+
+fn resident(process: &str) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    resident_of(&status).with_context(|| format!("{path} has no VmRSS"))
 }
 
 fn cpu(process: &str) -> Result<Duration> {

@@ -91,6 +91,19 @@ pub(crate) fn toolchain(workspace: &Workspace) -> Result<PathBuf> {
         .with_context(|| format!("no Go 1.{LEAST_MINOR} or newer on the PATH"))
 }
 
+/// Such as `go 1.27.3`.
+pub(crate) fn version(go: &Path) -> Result<String> {
+    let said = shell::read(Command::new(go).arg("version").env("GOTOOLCHAIN", "local"))?;
+    let version = said
+        .split(' ')
+        .nth(2)
+        .and_then(|word| word.strip_prefix("go"));
+    Ok(format!(
+        "go {}",
+        version.context("`go version` named none")?
+    ))
+}
+
 /// None if it does not run, or says something else than a version.
 fn minor_version(go: &Path) -> Option<u32> {
     let mut version = Command::new(go);

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{guests, shell, toolchains, workspace::Workspace};
+use crate::{guest_table, guests, shell, toolchains, workspace::Workspace};
 
 /// What every component is made from, beside its own directory.
 const SHARED: [&str; 3] = ["kit/src", "wit", "xtask/toolchains"];
@@ -26,13 +26,17 @@ pub(crate) struct Project {
     policy: Option<PathBuf>,
 }
 
-/// Builds every guest there is, or those in Rust alone.
+/// Builds every guest there is, or those in Rust alone; or measures them.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    guests::build(workspace)?;
-    match arguments {
-        [] => build(workspace, &debug_conche(workspace)?),
-        [only] if only == "rust" => Ok(()),
-        _ => bail!("usage: cargo xtask guests [rust]"),
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => {
+            guests::build(workspace)?;
+            build(workspace, &debug_conche(workspace)?)
+        }
+        ["rust"] => guests::build(workspace).map(drop),
+        ["--table"] => guest_table::write(workspace),
+        _ => bail!("usage: cargo xtask guests [rust | --table]"),
     }
 }
 

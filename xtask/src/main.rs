@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod demo;
 mod go;
+mod guest_table;
 mod guests;
 mod image;
 mod languages;
@@ -62,7 +63,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "guests",
         arguments: "[rust]",
-        about: "build plugins/*/* to target/plugins and tests/guests/* to target/guests; or those in Rust alone",
+        about: "build plugins/*/* to target/plugins and tests/guests/* to target/guests; or those in Rust alone; with --table measure every language, for README",
         run: languages::run,
     },
     Task {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use crate::{go, shell, wheel::Wheel, workspace::Workspace};
 
@@ -44,6 +45,29 @@ pub(crate) fn path(workspace: &Workspace) -> Result<OsString> {
     let inherited = env::var_os("PATH").unwrap_or_default();
     directories.extend(env::split_paths(&inherited));
     Ok(env::join_paths(directories)?)
+}
+
+/// What builds a language's components, as people call it.
+pub(crate) fn label(workspace: &Workspace, language: &str) -> Result<String> {
+    Ok(match language {
+        "rust" => {
+            let said = shell::read(Command::new("rustc").arg("--version"))?;
+            said.split(' ').take(2).collect::<Vec<_>>().join(" ")
+        }
+        "js" | "ts" => {
+            let text = fs::read(workspace.root.join("xtask/toolchains/package.json"))?;
+            let package: Value = serde_json::from_slice(&text)?;
+            let version = package["devDependencies"]["componentize-qjs"].as_str();
+            format!(
+                "componentize-qjs {}",
+                version.context("no componentize-qjs")?
+            )
+        }
+        "python" => COMPONENTIZE_PY.0.replace("==", " "),
+        "go" => go::version(&go::toolchain(workspace)?)?,
+        "c" => format!("zig cc {}", ZIG.version),
+        _ => format!("{language} {}", ZIG.version),
+    })
 }
 
 /// What `package.json` beside its lock file names, as npm installs it.

@@ -35,9 +35,11 @@ pub struct GuestLine {
     pub fields: Vec<(String, String)>,
 }
 
-/// What a guest used, each at its largest.
+/// What a guest used, all but the count at its largest.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
+    /// Instances that were made, the one of `register` included.
+    pub instances: u64,
     /// Making an instance.
     pub start: Duration,
     /// Linear memory of a fresh instance, in bytes.
@@ -76,6 +78,7 @@ impl Stage {
 
     pub(super) fn started(&self, took: Duration, memory_bytes: usize) {
         let usage = &mut self.lock().usage;
+        usage.instances += 1;
         usage.start = usage.start.max(took);
         usage.start_memory_bytes = usage.start_memory_bytes.max(memory_bytes);
     }
