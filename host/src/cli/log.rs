@@ -5,9 +5,9 @@ use std::fmt;
 use std::io::{IsTerminal, stderr};
 
 use anyhow::anyhow;
-use conche::config::{Config, LoadError, LogConfig, LogFormat};
+use conche::config::{Config, LogConfig, LogFormat};
 use conche::nats::QUIET_CLIENT;
-use conche::settings::{Mistakes, Origin, Problem};
+use conche::settings::Origin;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
@@ -69,15 +69,7 @@ fn tame(writer: &mut dyn fmt::Write, text: &str) -> fmt::Result {
 }
 
 fn start_as(config: &LogConfig, is_json: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{QUIET_CLIENT},{}", config.level)).map_err(|error| {
-        let mut mistakes = Mistakes::default();
-        let why = format!(
-            "{:?} is no filter ({error}): write a level such as info, or TARGET=LEVEL pairs with commas",
-            config.level
-        );
-        mistakes.add(Origin::Default, "log.level", Problem::Other(why));
-        LoadError::Mistakes(mistakes)
-    })?;
+    let filter = EnvFilter::try_new(format!("{QUIET_CLIENT},{}", config.level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr)

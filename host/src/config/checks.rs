@@ -129,6 +129,17 @@ pub(super) fn in_durable(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
+/// What `tracing` takes as a filter. A client logs nothing itself, so its program says what is logged.
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    #[cfg(feature = "host")]
+    tracing_subscriber::EnvFilter::try_new(text).map_err(|error| {
+        format!(
+            "{text:?} is no filter ({error}): write a level such as info, or TARGET=LEVEL pairs with commas"
+        )
+    })?;
+    Ok(text.to_owned())
+}
+
 /// A source with its placeholders; a URI reference once they are filled in.
 pub(super) fn source(text: &str, client_id: &str) -> Result<String, String> {
     let filled = text

@@ -59,7 +59,7 @@ fn a_program_gets_the_same_as_json() {
 #[test]
 fn all_mistakes_are_reported_at_once() {
     let place = Place::new();
-    let text = "[nats]\nurlz = 'x'\n[calls]\nslots = 0\n[plugins.ceiling.limits]\ncpu = 'soon'\n";
+    let text = "[nats]\nurlz = 'x'\n[calls]\nslots = 0\n[plugins.ceiling.limits]\ncpu = 'soon'\n[log]\nlevel = 'conche=loud'\n";
     place.file("conche.toml", text);
     let variables = [("NATS_URL", "http://b"), ("NATS_MAX_RECONNECTS", "many")];
     let run = place.run_with(&["config", "--log-format", "yaml"], &variables);
@@ -76,12 +76,4 @@ fn a_file_that_was_named_must_be_there() {
     assert_eq!(run.code, Some(3));
     let expected = "conche: can't read none.toml: No such file or directory (os error 2): --config or CONCHE_CONFIG names it\n";
     assert_eq!(run.stderr, expected);
-}
-
-#[test]
-fn a_log_filter_that_is_none_is_a_matter_of_configuration() {
-    let run = Place::new().run(&["dev", "plugins", "--log", "conche=loud"]);
-    assert_eq!((run.code, &*run.stdout), (Some(3), ""));
-    let begin = "conche: log.level: \"conche=loud\" is no filter (";
-    assert!(run.stderr.starts_with(begin), "{run:?}");
 }

@@ -222,7 +222,13 @@ impl Resolver<'_> {
                     LogFormat::Json => "json".to_owned(),
                 },
             ),
-            level: self.text("log.level", raw.level, defaults::LOG_LEVEL),
+            level: self.checked(
+                "log.level",
+                raw.level,
+                defaults::LOG_LEVEL.to_owned(),
+                String::clone,
+                checks::log_filter,
+            ),
         }
     }
 }
