@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support;
 
 /// As `target/plugins` has them.
-const LANGUAGES: [&str; 4] = ["rust", "js", "ts", "python"];
+const LANGUAGES: [&str; 5] = ["rust", "js", "ts", "python", "c"];
 
 fn check(plugin: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -55,13 +55,33 @@ fn conche() -> PathBuf {
     debug.join("conche")
 }
 
+/// Every call of the SDK, every error that can come of it, all that a message can hold.
+#[test]
+fn capabilities() {
+    for language in ["js", "python", "c"] {
+        let component = support::guest(&format!("capabilities_{language}"));
+        run(&component, &guests("capabilities").join(language));
+    }
+}
+
 /// What an error that nobody caught, a loop without end and memory without end come to.
 #[test]
 fn hostile() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/hostile_langs");
-    for language in ["js", "python"] {
-        run(&support::guest(&format!("hostile_{language}")), &cases);
+    for language in ["js", "python", "c"] {
+        let component = support::guest(&format!("hostile_{language}"));
+        run(&component, &guests("hostile_langs"));
     }
+}
+
+/// What nothing catches in C.
+#[test]
+fn hostile_in_c() {
+    run(&support::guest("hostile_c"), &guests("hostile_langs/c"));
+}
+
+fn guests(directory: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("guests").join(directory)
 }
 
 #[test]
