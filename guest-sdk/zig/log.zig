@@ -33,7 +33,7 @@ pub fn critical(message: [:0]const u8, fields: anytype) void {
 }
 
 fn write(level: c.Level, message: [:0]const u8, fields: anytype) void {
-    const names = std.meta.fieldNames(@TypeOf(fields));
+    const names = comptime std.meta.fieldNames(@TypeOf(fields));
     var list: [names.len + 1]c.Field = undefined;
     inline for (names, list[0..names.len]) |name, *field| {
         field.* = .{ .key = name, .value = .of(shown(@field(fields, name))) };

@@ -18,7 +18,20 @@ comptime {
     @export(conche.table(author.plugin, kind).ptr, .{ .name = "conche_items" });
 }
 
+/// The host takes what was said last on stderr for the reason why the call ended.
 fn panicked(why: []const u8, _: ?usize) noreturn {
-    conche.log.critical("panicked", .{ .why = why });
+    var result: extern struct { tag: u8, err: [2]u32 } = undefined;
+    const written_at_once = 4096;
+    write(getStderr(), why.ptr, @min(why.len, written_at_once), &result);
     @trap();
 }
+
+const getStderr = @extern(*const fn () callconv(.c) i32, .{
+    .name = "get-stderr",
+    .library_name = "wasi:cli/stderr@0.2.0",
+});
+
+const write = @extern(*const fn (stream: i32, [*]const u8, len: usize, result: *anyopaque) callconv(.c) void, .{
+    .name = "[method]output-stream.blocking-write-and-flush",
+    .library_name = "wasi:io/streams@0.2.0",
+});
