@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support;
 
 /// As `target/plugins` has them.
-const LANGUAGES: [&str; 4] = ["rust", "js", "ts", "python"];
+const LANGUAGES: [&str; 5] = ["rust", "js", "ts", "python", "zig"];
 
 fn check(plugin: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -54,7 +54,7 @@ fn conche() -> PathBuf {
 #[test]
 fn hostile() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/hostile_langs");
-    for language in ["js", "python"] {
+    for language in ["js", "python", "zig"] {
         run(&support::guest(&format!("hostile_{language}")), &cases);
     }
 }

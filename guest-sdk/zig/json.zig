@@ -70,6 +70,12 @@ fn expect(value: *const c.Value, kind: @FieldType(c.Value, "kind"), what: []cons
     if (value.kind != kind) return misfit(place, "is {s}, not {s}", .{ kindName(value), what });
 }
 
+fn expectItems(value: *const c.Value, count: usize, place: ?*const Place) DataError!void {
+    try expect(value, .array, "an array", place);
+    const found = c.conche_count(value);
+    if (found != count) return misfit(place, "has {d} items, not {d}", .{ found, count });
+}
+
 fn decode(comptime T: type, value: *const c.Value, place: ?*const Place) DataError!T {
     if (T == Json) return .{ .text = try textOf(value) };
     switch (@typeInfo(T)) {
@@ -87,14 +93,12 @@ fn decode(comptime T: type, value: *const c.Value, place: ?*const Place) DataErr
             if (std.meta.hasFn(T, "jsonParse")) return parseItself(T, value, place);
             return switch (@typeInfo(T)) {
                 .@"enum" => decodeEnum(T, value, place),
-                .@"struct" => decodeStruct(T, value, place),
+                .@"struct" => |info| if (info.is_tuple) decodeTuple(T, value, place) else decodeStruct(T, value, place),
                 else => decodeUnion(T, value, place),
             };
         },
         .array => |array| {
-            try expect(value, .array, "an array", place);
-            const count = c.conche_count(value);
-            if (count != array.len) return misfit(place, "has {d} items, not {d}", .{ count, array.len });
+            try expectItems(value, array.len, place);
             var items: T = undefined;
             try decodeItems(array.child, &items, value, place);
             return items;
@@ -161,6 +165,19 @@ fn decodeStruct(comptime T: type, value: *const c.Value, place: ?*const Place) D
             null
         else
             return misfit(&own, "is missing", .{});
+    }
+    return made;
+}
+
+fn decodeTuple(comptime T: type, value: *const c.Value, place: ?*const Place) DataError!T {
+    const types = @typeInfo(T).@"struct".field_types;
+    try expectItems(value, types.len, place);
+    var made: T = undefined;
+    var next = value.first;
+    inline for (types, 0..) |Item, index| {
+        const own: Place = .{ .within = place, .step = .{ .index = index } };
+        made[index] = try decode(Item, next.?, &own);
+        next = next.?.next;
     }
     return made;
 }

@@ -17,6 +17,14 @@ use crate::{guests, shell, toolchains, workspace::Workspace};
 /// What every component is made from, beside its own directory.
 const SHARED: [&str; 3] = ["kit/src", "wit", "xtask/toolchains"];
 
+/// Where Zig is written.
+const ZIG_SOURCES: [&str; 4] = [
+    "guest-sdk/zig",
+    "kit/templates/zig",
+    "plugins",
+    "tests/guests/hostile_langs",
+];
+
 /// One plugin in one language.
 pub(crate) struct Project {
     pub(crate) language: String,
@@ -34,6 +42,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         [only] if only == "rust" => Ok(()),
         _ => bail!("usage: cargo xtask guests [rust]"),
     }
+}
+
+/// `zig fmt`. The other languages bring no formatter of their own.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let mut zig = Command::new(toolchains::zig(workspace)?);
+    zig.args(["fmt", "--check"]).args(ZIG_SOURCES);
+    shell::run(zig.current_dir(&workspace.root))
 }
 
 /// The binary that the tests run too.

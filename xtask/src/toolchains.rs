@@ -33,7 +33,7 @@ const LEAST_NODE: u32 = 20;
 /// A `PATH` on which every toolchain comes first. Installs what is missing.
 pub(crate) fn path(workspace: &Workspace) -> Result<OsString> {
     let mut directories = vec![
-        parent(&ZIG.path(workspace)?)?,
+        parent(&zig(workspace)?)?,
         javascript(workspace)?,
         python(workspace)?,
     ];
@@ -44,6 +44,10 @@ pub(crate) fn path(workspace: &Workspace) -> Result<OsString> {
     let inherited = env::var_os("PATH").unwrap_or_default();
     directories.extend(env::split_paths(&inherited));
     Ok(env::join_paths(directories)?)
+}
+
+pub(crate) fn zig(workspace: &Workspace) -> Result<PathBuf> {
+    ZIG.path(workspace)
 }
 
 /// What `package.json` beside its lock file names, as npm installs it.
