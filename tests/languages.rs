@@ -26,21 +26,18 @@ fn run(component: &Path, project: &Path) {
         "{} is not built: run cargo xtask guests",
         component.display()
     );
+    passes(&[project, Path::new("--component"), component]);
+}
+
+fn passes(arguments: &[&Path]) {
     let output = Command::new(conche())
         .arg("test")
-        .arg(project)
-        .arg("--component")
-        .arg(component)
+        .args(arguments)
         .output()
         .unwrap();
     let said =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(
-        output.status.success(),
-        "{}:\n{}",
-        component.display(),
-        said.concat()
-    );
+    assert!(output.status.success(), "{arguments:?}:\n{}", said.concat());
 }
 
 /// The binary beside this test's own.
@@ -57,6 +54,13 @@ fn hostile() {
     for language in ["js", "python", "zig"] {
         run(&support::guest(&format!("hostile_{language}")), &cases);
     }
+}
+
+/// All that the SDK for Zig has. It is built here: what a handler's types say is for the compiler.
+#[test]
+fn zig_sdk() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/zig_sdk");
+    passes(&[&project]);
 }
 
 #[test]

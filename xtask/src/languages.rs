@@ -18,11 +18,12 @@ use crate::{guests, shell, toolchains, workspace::Workspace};
 const SHARED: [&str; 3] = ["kit/src", "wit", "xtask/toolchains"];
 
 /// Where Zig is written.
-const ZIG_SOURCES: [&str; 4] = [
+const ZIG_SOURCES: [&str; 5] = [
     "guest-sdk/zig",
     "kit/templates/zig",
     "plugins",
     "tests/guests/hostile_langs",
+    "tests/guests/zig_sdk",
 ];
 
 /// One plugin in one language.
