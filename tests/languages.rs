@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support;
 
 /// As `target/plugins` has them.
-const LANGUAGES: [&str; 5] = ["rust", "js", "ts", "python", "c"];
+const LANGUAGES: [&str; 6] = ["rust", "js", "ts", "python", "c", "zig"];
 
 fn check(plugin: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -31,21 +31,18 @@ fn run(component: &Path, project: &Path) {
         "{} is not built: run cargo xtask guests",
         component.display()
     );
+    passes(&[project, Path::new("--component"), component]);
+}
+
+fn passes(arguments: &[&Path]) {
     let output = Command::new(conche())
         .arg("test")
-        .arg(project)
-        .arg("--component")
-        .arg(component)
+        .args(arguments)
         .output()
         .unwrap();
     let said =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    assert!(
-        output.status.success(),
-        "{}:\n{}",
-        component.display(),
-        said.concat()
-    );
+    assert!(output.status.success(), "{arguments:?}:\n{}", said.concat());
 }
 
 /// The binary beside this test's own.
@@ -67,7 +64,7 @@ fn capabilities() {
 /// What an error that nobody caught, a loop without end and memory without end come to.
 #[test]
 fn hostile() {
-    for language in ["js", "python", "c"] {
+    for language in ["js", "python", "c", "zig"] {
         let component = support::guest(&format!("hostile_{language}"));
         run(&component, &guests("hostile_langs"));
     }
@@ -82,6 +79,13 @@ fn hostile_in_c() {
 fn guests(directory: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("guests").join(directory)
+}
+
+/// All that the SDK for Zig has. It is built here: what a handler's types say is for the compiler.
+#[test]
+fn zig_sdk() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/zig_sdk");
+    passes(&[&project]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod inputs;
 mod js;
 mod python;
 mod rust;
+mod zig;
 mod zig_tool;
 
 /// A component that was built.
@@ -41,6 +42,7 @@ pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
         Language::Js | Language::Ts => js::build(project)?,
         Language::Python => python::build(project)?,
         Language::C => c::build(project)?,
+        Language::Zig => zig::build(project)?,
     };
     let built = describe(project, &component)?;
     let file = output.map_or_else(|| project.component(), Path::to_owned);
@@ -60,7 +62,7 @@ pub fn missing_tools(project: &Project) -> Vec<String> {
         Language::Rust => rust::missing(project),
         Language::Python => python::missing(project),
         Language::Js | Language::Ts => js::missing(project),
-        Language::C => zig_tool::missing(project),
+        Language::C | Language::Zig => zig_tool::missing(project),
     }
 }
 

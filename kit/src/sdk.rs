@@ -19,6 +19,7 @@ pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
 static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
 static JS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/js");
 static C: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/c");
+static ZIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/zig");
 static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
 static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/python/conche");
 
@@ -29,6 +30,7 @@ pub(crate) fn unpack(project: &Project) -> Result<()> {
         Language::Js | Language::Ts => js(),
         Language::Python => python(),
         Language::C => plain(&C),
+        Language::Zig => zig(),
     };
     sync(&files, &project.sdk())
 }
@@ -79,6 +81,14 @@ fn js() -> Files {
 fn python() -> Files {
     let mut files = Files::new();
     add(&mut files, "conche", &PYTHON);
+    files
+}
+
+/// A module over the library in C.
+fn zig() -> Files {
+    let mut files = Files::new();
+    add(&mut files, "c", &C);
+    add(&mut files, "zig", &ZIG);
     files
 }
 

@@ -21,6 +21,31 @@ interface random {
 }
 ";
 
+/// Of WASI, what a panic in Zig is told by: the host makes it the failure's message. The adapter's way to
+/// stderr would ask for files and clocks as well.
+const IO: &str = "package wasi:io@0.2.0;
+
+interface error {
+    resource error;
+}
+
+interface streams {
+    use error.{error};
+    variant stream-error { last-operation-failed(error), closed }
+    resource output-stream {
+        blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>;
+    }
+}
+";
+
+const CLI: &str = "package wasi:cli@0.2.0;
+
+interface stderr {
+    use wasi:io/streams@0.2.0.{output-stream};
+    get-stderr: func() -> output-stream;
+}
+";
+
 /// The name of the world, in package `plugin:world`.
 pub(crate) const WORLD: &str = "plugin";
 
@@ -31,6 +56,10 @@ pub(crate) fn unpack(project: &Project) -> Result<()> {
     sdk::write(&wit.join("plugin.wit"), text(&project.manifest).as_bytes())?;
     if draws_of_wasi(&project.manifest) {
         sdk::write(&wit.join("deps/random/random.wit"), RANDOM.as_bytes())?;
+    }
+    if panics_aloud(&project.manifest) {
+        sdk::write(&wit.join("deps/io/io.wit"), IO.as_bytes())?;
+        sdk::write(&wit.join("deps/cli/cli.wit"), CLI.as_bytes())?;
     }
     sdk::write(&wit.join("deps/handler/handler.wit"), HANDLER.as_bytes())
 }
@@ -45,6 +74,9 @@ pub(crate) fn text(manifest: &Manifest) -> String {
     }
     if draws_of_wasi(manifest) {
         text.push_str("    import wasi:random/random@0.2.0;\n");
+    }
+    if panics_aloud(manifest) {
+        text.push_str("    import wasi:cli/stderr@0.2.0;\n");
     }
     if manifest.kind.handles_queries() {
         line(&mut text, "export", "query-handler");
@@ -63,4 +95,8 @@ fn line(text: &mut String, what: &str, interface: &str) {
 
 fn draws_of_wasi(manifest: &Manifest) -> bool {
     matches!(manifest.language, Language::Js | Language::Ts)
+}
+
+fn panics_aloud(manifest: &Manifest) -> bool {
+    manifest.language == Language::Zig
 }

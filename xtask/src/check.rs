@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::{go, shell, tidy, workspace::Workspace};
+use crate::{go, languages, shell, tidy, workspace::Workspace};
 
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let cargo = |line: &str| {
@@ -13,6 +13,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     tidy::run(workspace)?;
     shell::run(&mut cargo("fmt --all --check"))?;
     go::check(workspace)?;
+    languages::check(workspace)?;
 
     let client = "-p conche --no-default-features --features client";
     let tree = shell::read(&mut cargo(&format!(

@@ -24,6 +24,15 @@ const GUESTS: [(&str, &str); 2] = [
     ("hostile_langs", "hostile"),
 ];
 
+/// Where Zig is written.
+const ZIG_SOURCES: [&str; 5] = [
+    "guest-sdk/zig",
+    "kit/templates/zig",
+    "plugins",
+    "tests/guests/hostile_langs",
+    "tests/guests/zig_sdk",
+];
+
 /// One plugin in one language.
 pub(crate) struct Project {
     pub(crate) language: String,
@@ -45,6 +54,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         ["--table"] => guest_table::write(workspace),
         _ => bail!("usage: cargo xtask guests [rust | --table]"),
     }
+}
+
+/// `zig fmt`. The other languages bring no formatter of their own.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let mut zig = Command::new(toolchains::zig(workspace)?);
+    zig.args(["fmt", "--check"]).args(ZIG_SOURCES);
+    shell::run(zig.current_dir(&workspace.root))
 }
 
 /// The binary that the tests run too.

@@ -34,7 +34,7 @@ const LEAST_NODE: u32 = 20;
 /// A `PATH` on which every toolchain comes first. Installs what is missing.
 pub(crate) fn path(workspace: &Workspace) -> Result<OsString> {
     let mut directories = vec![
-        parent(&ZIG.path(workspace)?)?,
+        parent(&zig(workspace)?)?,
         javascript(workspace)?,
         python(workspace)?,
     ];
@@ -68,6 +68,10 @@ pub(crate) fn label(workspace: &Workspace, language: &str) -> Result<String> {
         "c" => format!("zig cc {}", ZIG.version),
         _ => format!("{language} {}", ZIG.version),
     })
+}
+
+pub(crate) fn zig(workspace: &Workspace) -> Result<PathBuf> {
+    ZIG.path(workspace)
 }
 
 /// What `package.json` beside its lock file names, as npm installs it.

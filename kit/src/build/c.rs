@@ -11,47 +11,74 @@ use crate::project::Project;
 use crate::{sdk, tool};
 
 /// Linear memory begins with the stack, and the default of 16 MB would be most of it.
-const STACK: &str = "-Wl,-z,stack-size=65536";
+pub(crate) const STACK: &str = "65536";
 
 /// The generated bindings, as files of the SDK include them.
 const WIRE: &str = ".conche/build/wire";
 
-const MODULE: &str = ".conche/build/module.wasm";
+pub(crate) const MODULE: &str = ".conche/build/module.wasm";
 
 /// The arguments that are ours, in a file: the line that a failed build shows is the author's.
 const FLAGS: &str = ".conche/build/flags";
 
 pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     let sources = sources(project)?;
-    let bindings = core::c_bindings(project)?;
-    sdk::sync(&bindings, &project.dir.join(WIRE))?;
-    sdk::write(&project.dir.join(FLAGS), flags(project)?.as_bytes())?;
+    let library = library(project, Path::new(".conche/sdk"))?;
+    // System headers: their warnings are none of the author's. Assertions stay, which zig would take
+    // out of what it optimizes.
+    let flags = format!(
+        "-target wasm32-wasi -mexec-model=reactor -Wl,-z,stack-size={STACK} -o {MODULE}\n\
+         -UNDEBUG -Wall -Wextra -g0 -isystem .conche/sdk\n{}\n{}\n",
+        library.flags, library.sources
+    );
     let mut command = zig_tool::command(project)?;
-    command.arg("cc").arg(format!("@{FLAGS}")).args(sources);
+    command
+        .arg("cc")
+        .arg(flags_file(project, &flags)?)
+        .args(sources);
     tool::run(&mut command)?;
+    component(project)
+}
+
+/// What `zig` is told about the SDK's library.
+pub(crate) struct Library {
+    pub(crate) flags: String,
+    /// One a line.
+    pub(crate) sources: String,
+}
+
+/// The library, which lies in this directory of the project, with the bindings that it includes.
+pub(crate) fn library(project: &Project, dir: &Path) -> Result<Library> {
+    sdk::sync(&core::c_bindings(project)?, &project.dir.join(WIRE))?;
+    let mut sources = Vec::new();
+    collect(&project.dir, dir, &mut sources)?;
+    sources.sort();
+    let sources: Vec<_> = sources
+        .iter()
+        .map(|source| source.to_string_lossy())
+        .collect();
+    let kind = project.manifest.kind;
+    let [queries, events] = [kind.handles_queries(), kind.handles_events()].map(u8::from);
+    Ok(Library {
+        flags: format!(
+            "-std=c23 -Os -isystem {WIRE} -DCONCHE_QUERIES={queries} -DCONCHE_EVENTS={events}"
+        ),
+        sources: sources.join("\n"),
+    })
+}
+
+/// Writes them, and names the file as `zig` wants it.
+pub(crate) fn flags_file(project: &Project, flags: &str) -> Result<String> {
+    sdk::write(&project.dir.join(FLAGS), flags.as_bytes())?;
+    Ok(format!("@{FLAGS}"))
+}
+
+/// Of the module that was built.
+pub(crate) fn component(project: &Project) -> Result<Vec<u8>> {
     let module = project.dir.join(MODULE);
     let module =
         fs::read(&module).with_context(|| format!("cannot read `{}`", module.display()))?;
     core::encode(project, module)
-}
-
-fn flags(project: &Project) -> Result<String> {
-    let kind = project.manifest.kind;
-    let [queries, events] = [kind.handles_queries(), kind.handles_events()].map(u8::from);
-    let mut sdk = Vec::new();
-    collect(&project.dir, Path::new(".conche/sdk"), &mut sdk)?;
-    sdk.sort();
-    // System headers: their warnings are none of the author's. Assertions stay, which zig would take
-    // out of what it optimizes.
-    let mut flags = format!(
-        "-target wasm32-wasi -mexec-model=reactor {STACK} -o {MODULE}\n\
-         -std=c23 -Os -g0 -UNDEBUG -Wall -Wextra -isystem .conche/sdk -isystem {WIRE}\n\
-         -DCONCHE_QUERIES={queries} -DCONCHE_EVENTS={events}\n"
-    );
-    for source in sdk {
-        flags.push_str(&format!("{}\n", source.display()));
-    }
-    Ok(flags)
 }
 
 /// Every `.c` of the project.
