@@ -11,6 +11,7 @@ mod conche;
 mod config;
 mod dev;
 mod doctor;
+mod guide;
 mod help;
 mod inspect;
 mod old;
