@@ -7,6 +7,7 @@
 )]
 
 mod call;
+mod check;
 mod conche;
 mod config;
 mod dev;
