@@ -5,6 +5,7 @@ mod build;
 #[cfg(feature = "kit")]
 mod building;
 mod call;
+mod check;
 mod config;
 mod dev;
 mod doctor;
@@ -70,6 +71,7 @@ enum Command {
     Dev(dev::Dev),
     Call(call::Call),
     Inspect(inspect::Inspect),
+    Check(check::Check),
     Request(request::Request),
     Publish(publish::Publish),
     Listen(listen::Listen),
@@ -92,6 +94,7 @@ impl Cli {
             Command::Dev(command) => command.run(),
             Command::Call(command) => command.run(),
             Command::Inspect(command) => command.run(),
+            Command::Check(command) => command.run(),
             Command::Request(command) => command.run(),
             Command::Publish(command) => command.run(),
             Command::Listen(command) => command.run(),

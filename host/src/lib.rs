@@ -14,6 +14,8 @@ pub mod subject;
 
 #[cfg(feature = "host")]
 pub mod admission;
+#[cfg(feature = "host")]
+pub mod check;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "client")]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-pub use grants::{Grants, Refusal};
+pub use grants::{Grant, Grants, Refusal};
 pub use limits::Limits;
 pub use name::{NameError, PluginName};
 pub use raw::{Ceiling, RawPolicy};

@@ -23,7 +23,7 @@ use crate::sandbox::{Digest, Failure, LoadError, Sandbox, Tenant};
 use crate::settings::Mistakes;
 use files::{Files, Found};
 
-pub use checks::{Denied, registrations as check_registrations};
+pub use checks::{Denied, denials, registrations as check_registrations};
 pub use files::{read_component, read_policy};
 pub use report::{Report, Standing};
 

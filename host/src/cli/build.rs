@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use conche_kit::Project;
 
 use super::EXIT_FAILED;
 use super::building::{self, Builder};
@@ -31,6 +32,10 @@ pub(crate) struct Build {
 
 impl Build {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if self.watch {
+            // What is no project at all is not waited for.
+            Project::open(&self.dir)?;
+        }
         let mut builder = Builder::new(&self.dir, self.output.as_deref());
         let built = builder.build();
         if self.watch {

@@ -1,6 +1,8 @@
 //! What `build` and `dev --build` share: build a project, say what came of it, build again when a
 //! source changes.
 
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,8 +18,8 @@ pub(super) struct Builder {
     dir: PathBuf,
     /// Where the component goes; in the project if it is not said.
     output: Option<PathBuf>,
-    /// What the last build read.
-    seen: Option<Sources>,
+    /// What the last build read, or why there was nothing to read.
+    seen: Option<Result<Sources, String>>,
 }
 
 impl Builder {
@@ -34,14 +36,9 @@ impl Builder {
     /// # Errors
     /// What is printed already.
     pub(super) fn build(&mut self) -> Result<(Project, Built), AlreadySaid> {
-        let attempt = || -> anyhow::Result<_> {
-            let project = Project::open(&self.dir)?;
-            // Before the build: what is saved while it runs is built the next time.
-            let sources = Sources::of(&project);
-            Ok((project, sources))
-        };
-        let (project, sources) = attempt().map_err(|error| AlreadySaid::say(&error))?;
-        self.seen = Some(sources);
+        // Before the build: what is saved while it runs is built the next time.
+        self.seen = Some(look(&self.dir));
+        let project = Project::open(&self.dir).map_err(|error| AlreadySaid::say(&error))?;
         let began = Instant::now();
         let built = build(&project, self.output.as_deref())
             .with_context(|| format!("cannot build `{}`", project.manifest.name))
@@ -52,17 +49,21 @@ impl Builder {
 
     /// Whether a source is not as the last build saw it.
     fn is_stale(&self) -> bool {
-        let now = Project::open(&self.dir).map(|project| Sources::of(&project));
-        // A manifest that is being written is looked at again when it changes again.
-        now.is_ok_and(|now| self.seen.as_ref() != Some(&now))
+        self.seen.as_ref() != Some(&look(&self.dir))
     }
 
     fn dirs(&self) -> Vec<PathBuf> {
         match &self.seen {
-            Some(sources) => sources.dirs.clone(),
-            None => vec![self.dir.clone()],
+            Some(Ok(sources)) => sources.dirs.clone(),
+            Some(Err(_)) | None => vec![self.dir.clone()],
         }
     }
+}
+
+/// The sources as they are now; a manifest with mistakes has none.
+fn look(dir: &Path) -> Result<Sources, String> {
+    let project = Project::open(dir).map_err(|error| format!("{error:#}"))?;
+    Ok(Sources::of(&project))
 }
 
 /// An error that was printed where it happened, since work goes on after it.
@@ -113,19 +114,22 @@ pub(super) fn serve(dir: &Path) -> anyhow::Result<PathBuf> {
         std::fs::remove_dir_all(&served)?;
     }
     std::fs::create_dir_all(&served)?;
+    let mut offers = Offers {
+        dir: served.clone(),
+        names: BTreeMap::new(),
+    };
     let mut builders: Vec<_> = projects(dir)?
         .iter()
         .map(|dir| Builder::new(dir, None))
         .collect();
     for builder in &mut builders {
         if let Ok((project, built)) = builder.build() {
-            offer(&project, &built, &served)?;
+            offers.put(&project, &built)?;
         }
     }
-    let to = served.clone();
     let follow = move || {
         let followed = follow(builders, |project, built| {
-            if let Err(error) = offer(project, built, &to) {
+            if let Err(error) = offers.put(project, built) {
                 output::error(&error);
             }
         });
@@ -139,16 +143,42 @@ pub(super) fn serve(dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(served)
 }
 
-/// Puts a component where the host looks, after its policy.
-fn offer(project: &Project, built: &Built, served: &Path) -> anyhow::Result<()> {
-    let name = &project.manifest.name;
-    let policy = served.join(format!("{name}.toml"));
-    match project.policy() {
-        Some(file) => conche_kit::copy(&file, &policy)?,
-        None if policy.exists() => std::fs::remove_file(&policy)?,
-        None => {}
+/// What lies where the host looks.
+#[derive(Debug)]
+struct Offers {
+    dir: PathBuf,
+    /// Under which name, by the project's directory.
+    names: BTreeMap<PathBuf, String>,
+}
+
+impl Offers {
+    /// Puts a component there, after its policy; what its project was called before goes.
+    fn put(&mut self, project: &Project, built: &Built) -> anyhow::Result<()> {
+        let name = &project.manifest.name;
+        let [policy, component] = self.files(name);
+        let before = self.names.insert(project.dir.clone(), name.clone());
+        if let Some(before) = before.filter(|before| before != name) {
+            for file in self.files(&before) {
+                remove(&file)?;
+            }
+        }
+        match project.policy() {
+            Some(file) => conche_kit::copy(&file, &policy)?,
+            None => remove(&policy)?,
+        }
+        conche_kit::copy(&built.file, &component)
     }
-    conche_kit::copy(&built.file, &served.join(format!("{name}.wasm")))
+
+    fn files(&self, name: &str) -> [PathBuf; 2] {
+        ["toml", "wasm"].map(|kind| self.dir.join(format!("{name}.{kind}")))
+    }
+}
+
+fn remove(file: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// The projects in a directory: itself, or those right below it.

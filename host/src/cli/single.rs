@@ -1,4 +1,4 @@
-//! One plugin by itself, on a bus of its own: for `call` and `inspect`.
+//! One plugin by itself, on a bus of its own: for `call`, `check` and `inspect`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -110,7 +110,6 @@ pub(super) fn policy(config: &Config, file: Option<&Path>) -> anyhow::Result<Pol
 }
 
 /// What a host decides for a plugin that has no policy of its own.
-#[cfg(feature = "kit")]
 pub(super) fn default_policy(config: &Config, name: &PluginName) -> anyhow::Result<Policy> {
     let path = format!("{name}.toml");
     let file = PolicyFile {

@@ -124,8 +124,18 @@ impl Test {
         Ok(Some(Place {
             component,
             policy: self.policy.clone().or(policy),
-            cases,
+            cases: from_here(cases),
         }))
+    }
+}
+
+/// As a person would write it: what they click on, and read in every line.
+fn from_here(path: PathBuf) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    let shorter = path.strip_prefix(here).or_else(|_| path.strip_prefix("."));
+    match shorter {
+        Ok(shorter) if !shorter.as_os_str().is_empty() => shorter.to_owned(),
+        _ => path,
     }
 }
 

@@ -42,7 +42,7 @@ pub enum Grant {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No pattern of the list matches.
-    #[error("not granted: add {subject:?} to {grant} in [grants] of {policy_file}")]
+    #[error("not granted: {}", line_to_add(subject, *grant, policy_file))]
     NotGranted {
         /// The op or type asked for.
         subject: String,
@@ -52,7 +52,7 @@ pub enum Refusal {
         policy_file: String,
     },
     /// A default registration, and its switch is off.
-    #[error("not granted: set {key} = true in [grants] of {policy_file}")]
+    #[error("not granted: {}", switch_to_set(key, policy_file))]
     NotSwitchedOn {
         /// `any-query` or `any-event`.
         key: &'static str,
@@ -148,7 +148,8 @@ impl Grants {
         }
     }
 
-    fn allows(&self, grant: Grant, subject: &str) -> Result<(), Refusal> {
+    /// Whether a list has this op or type.
+    pub fn allows(&self, grant: Grant, subject: &str) -> Result<(), Refusal> {
         if is_reserved(subject) {
             return Err(Refusal::Reserved {
                 subject: subject.to_owned(),
@@ -178,6 +179,29 @@ impl Grants {
             })
         }
     }
+}
+
+impl Refusal {
+    /// What to do in the policy; nothing there grants what is reserved.
+    pub fn line(&self) -> Option<String> {
+        match self {
+            Refusal::NotGranted {
+                subject,
+                grant,
+                policy_file,
+            } => Some(line_to_add(subject, *grant, policy_file)),
+            Refusal::NotSwitchedOn { key, policy_file } => Some(switch_to_set(key, policy_file)),
+            Refusal::Reserved { .. } => None,
+        }
+    }
+}
+
+fn line_to_add(subject: &str, grant: Grant, policy_file: &str) -> String {
+    format!("add {subject:?} to {grant} in [grants] of {policy_file}")
+}
+
+fn switch_to_set(key: &str, policy_file: &str) -> String {
+    format!("set {key} = true in [grants] of {policy_file}")
 }
 
 impl Grant {

@@ -100,7 +100,9 @@ pub async fn registrations(
     config: &Config,
     outbound: &Outbound,
 ) -> Result<(), Denied> {
-    granted(plugin, config)?;
+    if let Some(first) = denials(plugin, config).into_iter().next() {
+        return Err(first);
+    }
     let registrations = plugin.registrations();
     let ops = registrations.queries.iter().map(|(_, op)| op.as_str());
     let namespace = config.nats.namespace.iter().map(SubjectPattern::as_str);
@@ -134,49 +136,52 @@ async fn taker(subject: &str, outbound: &Outbound) -> Result<Option<String>, Den
     Ok(streams.map_err(Denied::Unchecked)?.into_iter().next())
 }
 
-fn granted(plugin: &Plugin, config: &Config) -> Result<(), Denied> {
+/// All that the exports, the namespace and the grants deny; what the streams deny is not among it.
+pub fn denials(plugin: &Plugin, config: &Config) -> Vec<Denied> {
     let registrations = plugin.registrations();
     let grants = &plugin.policy().grants;
-    let exports = &plugin.component().exports;
-    let exported = |interface: &str| {
-        let prefix = format!("conche:handler/{interface}@");
-        exports.iter().any(|export| export.starts_with(&prefix))
-    };
-    let queries = !registrations.queries.is_empty() || registrations.any_query.is_some();
-    if queries && !exported("query-handler") {
-        return Err(no_export("queries", "query-handler"));
-    }
-    let listeners = !registrations.listeners.is_empty();
-    if listeners && !exported("event-handler") {
-        return Err(no_export("listeners", "event-handler"));
-    }
-    let events = !registrations.events.is_empty() || registrations.any_event.is_some();
-    if events && !exported("event-handler") {
-        return Err(no_export("events", "event-handler"));
-    }
-    for (_, op) in &registrations.queries {
+    let ops = registrations.queries.iter().map(|(_, op)| {
         query(op, config)?;
-        grants
-            .allows_query(op)
-            .map_err(|refusal| not_granted(op, refusal))?;
-    }
-    if registrations.any_query.is_some() {
-        grants
-            .allows_any_query()
-            .map_err(Denied::DefaultNotGranted)?;
-    }
-    for (_, ty) in &registrations.events {
+        let allowed = grants.allows_query(op);
+        allowed.map_err(|refusal| not_granted(op, refusal))
+    });
+    let any_query = registrations.any_query.iter().map(|_| {
+        let allowed = grants.allows_any_query();
+        allowed.map_err(Denied::DefaultNotGranted)
+    });
+    let types = registrations.events.iter().map(|(_, ty)| {
         event(ty, config)?;
-        grants
-            .allows_event(ty)
-            .map_err(|refusal| not_granted(ty, refusal))?;
-    }
-    if registrations.any_event.is_some() {
-        grants
-            .allows_any_event()
-            .map_err(Denied::DefaultNotGranted)?;
-    }
-    Ok(())
+        let allowed = grants.allows_event(ty);
+        allowed.map_err(|refusal| not_granted(ty, refusal))
+    });
+    let any_event = registrations.any_event.iter().map(|_| {
+        let allowed = grants.allows_any_event();
+        allowed.map_err(Denied::DefaultNotGranted)
+    });
+    let subjects = ops.chain(any_query).chain(types).chain(any_event);
+    let denied = subjects.filter_map(Result::err);
+    missing_exports(plugin).into_iter().chain(denied).collect()
+}
+
+/// Handlers without the export that would be called.
+fn missing_exports(plugin: &Plugin) -> Vec<Denied> {
+    let registrations = plugin.registrations();
+    let exports = &plugin.component().exports;
+    let queries = !registrations.queries.is_empty() || registrations.any_query.is_some();
+    let listeners = !registrations.listeners.is_empty();
+    let events = !registrations.events.is_empty() || registrations.any_event.is_some();
+    let needed = [
+        (queries, "queries", "query-handler"),
+        (listeners, "listeners", "event-handler"),
+        (events, "events", "event-handler"),
+    ];
+    let missing = needed.into_iter().filter(|(is_needed, _, interface)| {
+        let prefix = format!("conche:handler/{interface}@");
+        *is_needed && !exports.iter().any(|export| export.starts_with(&prefix))
+    });
+    missing
+        .map(|(_, what, interface)| Denied::NoExport { what, interface })
+        .collect()
 }
 
 fn query(op: &str, config: &Config) -> Result<(), Denied> {
@@ -230,8 +235,4 @@ fn not_granted(subject: &str, refusal: policy::Refusal) -> Denied {
         subject: subject.to_owned(),
         refusal,
     }
-}
-
-fn no_export(what: &'static str, interface: &'static str) -> Denied {
-    Denied::NoExport { what, interface }
 }

@@ -10,6 +10,7 @@ use super::bindings::conche::handler::{
 };
 use super::state::{Phase, State, misused};
 use super::{effects, exchange as exchanges, guest_log, listening, requests};
+use crate::policy::Grant;
 
 type Answer = Result<request::Event, SendError>;
 
@@ -95,6 +96,9 @@ impl call::Host for State {
 
 impl config::Host for State {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
+        if let Some(stage) = &self.tenant.stage {
+            stage.looked_up(&key);
+        }
         Ok(self.tenant.policy.config.get(&key).cloned())
     }
 
@@ -117,6 +121,7 @@ impl log::Host for State {
 
 impl emit::Host for State {
     fn emit(&mut self, event: Draft) -> wasmtime::Result<Result<String, SendError>> {
+        self.asks(Grant::Emit, &event.type_);
         effects::emit(self, event)
     }
 }
@@ -134,6 +139,9 @@ impl request::Host for State {
         queries: Vec<Draft>,
         timeout_ms: Option<u32>,
     ) -> wasmtime::Result<Vec<Answer>> {
+        for query in &queries {
+            self.asks(Grant::Request, &query.type_);
+        }
         let prepared = requests::prepare(self, queries, timeout_ms)?;
         Ok(requests::ask(prepared).await)
     }
@@ -146,6 +154,10 @@ impl exchange::Host for State {
         answer_types: Vec<String>,
         timeout_ms: Option<u32>,
     ) -> wasmtime::Result<Answer> {
+        self.asks(Grant::Exchange, &event.type_);
+        for ty in &answer_types {
+            self.asks(Grant::Exchange, ty);
+        }
         match exchanges::prepare(self, event, answer_types, timeout_ms)? {
             Ok(prepared) => Ok(exchanges::ask(prepared).await),
             Err(refusal) => Ok(Err(refusal)),
@@ -158,6 +170,9 @@ impl listeners::Host for State {
         &mut self,
         listener: listeners::Listener,
     ) -> wasmtime::Result<Result<String, SendError>> {
+        for ty in &listener.types {
+            self.asks(Grant::Listen, ty);
+        }
         listening::add(self, listener)
     }
 

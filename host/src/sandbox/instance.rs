@@ -79,7 +79,7 @@ impl Instance {
         match loaded {
             Ok((guest, query, event)) => {
                 if let Some(stage) = &tenant.stage {
-                    stage.started(began.elapsed(), store.data().memory.memory());
+                    stage.started(began.elapsed(), &store.data().memory);
                 }
                 Ok(Instance {
                     store,
@@ -216,8 +216,8 @@ impl Instance {
         if let Some(stage) = &state.tenant.stage {
             let cpu = Duration::from_nanos(self.clock.used());
             match state.phase {
-                Phase::Registering(_) => stage.registered(cpu, state.memory.memory()),
-                _ => stage.called(cpu, state.memory.memory()),
+                Phase::Registering(_) => stage.registered(cpu, &state.memory),
+                _ => stage.called(cpu, &state.memory),
             }
         }
         match result {

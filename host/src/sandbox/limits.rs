@@ -37,6 +37,11 @@ impl MemoryLimiter {
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
+
+    /// Table elements held now.
+    pub(super) fn tables(&self) -> usize {
+        self.tables
+    }
 }
 
 impl ResourceLimiter for MemoryLimiter {

@@ -2,11 +2,18 @@
 //! what it used. For trials and checks; a host that serves has none. Must not know what either
 //! makes of it.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use wasmtime_wasi::HostWallClock;
+
+use super::limits::MemoryLimiter;
+use crate::policy::Grant;
+
+/// What is remembered of what a guest asks for: nobody reads more.
+const ASKED_MAX: usize = 1_000;
 
 /// What is set for the instances of one plugin, and seen of them.
 #[derive(Debug, Default)]
@@ -22,6 +29,10 @@ pub struct Seen {
     pub lines: Vec<GuestLine>,
     /// An instance, `register` and calls: the most that any of them used.
     pub usage: Usage,
+    /// Ops and types that it wanted to send or to hear, granted or not.
+    pub asked: BTreeSet<(Grant, String)>,
+    /// Keys of the configuration that it looked up, there or not.
+    pub config_keys: BTreeSet<String>,
 }
 
 /// What a guest logged or printed.
@@ -52,6 +63,10 @@ pub struct Usage {
     pub call_cpu: Duration,
     /// Linear memory after a call: it never shrinks, so that is the most there was.
     pub call_memory_bytes: usize,
+    /// Tables, which do not shrink either.
+    pub table_elements: usize,
+    /// The limit that refused a growth, by its key: a guest may go on without.
+    pub denied: Option<&'static str>,
 }
 
 impl Stage {
@@ -76,28 +91,52 @@ impl Stage {
         self.lock().lines.push(line);
     }
 
-    pub(super) fn started(&self, took: Duration, memory_bytes: usize) {
+    pub(super) fn asked(&self, grant: Grant, subject: &str) {
+        let asked = &mut self.lock().asked;
+        if asked.len() < ASKED_MAX {
+            asked.insert((grant, subject.to_owned()));
+        }
+    }
+
+    pub(super) fn looked_up(&self, key: &str) {
+        let keys = &mut self.lock().config_keys;
+        if keys.len() < ASKED_MAX {
+            keys.insert(key.to_owned());
+        }
+    }
+
+    pub(super) fn started(&self, took: Duration, memory: &MemoryLimiter) {
         let usage = &mut self.lock().usage;
         usage.instances += 1;
         usage.start = usage.start.max(took);
-        usage.start_memory_bytes = usage.start_memory_bytes.max(memory_bytes);
+        usage.start_memory_bytes = usage.start_memory_bytes.max(memory.memory());
+        usage.holds(memory);
     }
 
-    pub(super) fn registered(&self, cpu: Duration, memory_bytes: usize) {
+    pub(super) fn registered(&self, cpu: Duration, memory: &MemoryLimiter) {
         let usage = &mut self.lock().usage;
         usage.register_cpu = usage.register_cpu.max(cpu);
-        usage.register_memory_bytes = usage.register_memory_bytes.max(memory_bytes);
+        usage.register_memory_bytes = usage.register_memory_bytes.max(memory.memory());
+        usage.holds(memory);
     }
 
-    pub(super) fn called(&self, cpu: Duration, memory_bytes: usize) {
+    pub(super) fn called(&self, cpu: Duration, memory: &MemoryLimiter) {
         let usage = &mut self.lock().usage;
         usage.call_cpu = usage.call_cpu.max(cpu);
-        usage.call_memory_bytes = usage.call_memory_bytes.max(memory_bytes);
+        usage.call_memory_bytes = usage.call_memory_bytes.max(memory.memory());
+        usage.holds(memory);
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
         // Nothing panics half-way through a change of it.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Usage {
+    fn holds(&mut self, memory: &MemoryLimiter) {
+        self.table_elements = self.table_elements.max(memory.tables());
+        self.denied = self.denied.or(memory.denied.map(|denied| denied.key));
     }
 }
 

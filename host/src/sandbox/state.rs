@@ -13,6 +13,7 @@ use super::output::Output;
 use super::registrations::Registrations;
 use super::stage::StoppedClock;
 use super::{Call, Effects, Tenant};
+use crate::policy::Grant;
 
 /// The most random bytes that a guest may ask for at once.
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
@@ -141,6 +142,13 @@ impl CallFacts {
 }
 
 impl State {
+    /// What the guest wants to send or to hear, for whoever watches it.
+    pub(super) fn asks(&self, grant: Grant, subject: &str) {
+        if let Some(stage) = &self.tenant.stage {
+            stage.asked(grant, subject);
+        }
+    }
+
     /// The call under way, or a trap that says that there is none.
     pub(super) fn running(&mut self, what: &str) -> wasmtime::Result<&mut Running> {
         match &mut self.phase {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::compare::check_patterns;
 use super::expected::{self, Expected};
 use super::fields::Fields;
-use super::message::{PAYLOADS, Written, compact, letters, one_payload};
+use super::message::{PAYLOADS, Written, compact_expected, letters, one_payload};
 use crate::envelope::{Fault, Payload};
 
 /// What a case says.
@@ -299,11 +299,8 @@ fn question(fields: &mut Fields<'_>) -> Value {
         if let Err(flaw) = check_patterns(&value) {
             fields.wrong(key, &flaw);
         }
-        if let (true, Value::String(json)) = (key == "json", &mut value) {
-            match compact(json) {
-                Some(compact) => *json = compact,
-                None => fields.wrong(key, "is not the text of one JSON value"),
-            }
+        if key == "json" {
+            compact_expected(fields, &mut value);
         }
         map.insert(key.to_owned(), value);
     }

@@ -35,6 +35,11 @@ pub(super) fn check_patterns(value: &Value) -> Result<(), String> {
     }
 }
 
+/// Whether text stands for others.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    matches!(pattern(text), Ok(Some(_)))
+}
+
 /// What was seen, as far as it is expected: keys that are not mentioned are left out, and text that a
 /// placeholder stands for is that placeholder.
 pub(super) fn mentioned(expected: &Value, seen: &Value, names: &mut Names) -> Value {

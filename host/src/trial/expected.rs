@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::case::Comes;
 use super::compare::check_patterns;
 use super::fields::Fields;
-use super::message::{PAYLOADS, compact, letters, one_payload};
+use super::message::{PAYLOADS, compact_expected, letters, one_payload};
 use crate::sandbox::Failure;
 
 /// Attributes of a message that may be expected.
@@ -141,11 +141,8 @@ fn message(fields: &mut Fields<'_>, more: &[&'static str]) -> Value {
     }
     any(fields, &mut map, PAYLOADS[0]);
     texts(fields, &mut map, &PAYLOADS[1..]);
-    if let Some(Value::String(json)) = map.get_mut("json") {
-        match compact(json) {
-            Some(compact) => *json = compact,
-            None => fields.wrong("json", "is not the text of one JSON value"),
-        }
+    if let Some(json) = map.get_mut("json") {
+        compact_expected(fields, json);
     }
     map.into()
 }

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::compare::is_placeholder;
 use super::fields::{Fields, kind};
 use crate::envelope::{Attribute, CloudEvent, Payload};
 
@@ -112,6 +113,18 @@ pub(super) fn one_payload(fields: &mut Fields<'_>) {
     if present.len() > 1 {
         let what = "stand side by side: a message has one payload, so keep one of them".to_owned();
         fields.wrong("", &format!("has {}, which {what}", present.join(" and ")));
+    }
+}
+
+/// Makes the text that is expected under `json` what it is compared as. A placeholder stays.
+pub(super) fn compact_expected(fields: &mut Fields<'_>, json: &mut Value) {
+    let Value::String(text) = json else { return };
+    if is_placeholder(text) {
+        return;
+    }
+    match compact(text) {
+        Some(compact) => *text = compact,
+        None => fields.wrong("json", "is not the text of one JSON value"),
     }
 }
 

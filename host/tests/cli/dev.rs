@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStderr, ChildStdout, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::conche::{Place, lines, log};
 
 /// The longest that anything may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A host that is killed if the test does not end it.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     /// All up to the line that says that it is ready.
     banner: String,
@@ -26,6 +26,10 @@ impl Dev {
     fn start(place: &Place, arguments: &[&str]) -> Dev {
         let mut command = place.command(&["dev", "plugins", "--listen", "127.0.0.1:0"]);
         command.args(arguments);
+        Dev::spawn(command)
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Dev {
         let spawned = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -50,11 +54,15 @@ impl Dev {
     }
 
     fn signal(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.send(Signal::TERM);
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Begins a request; its response comes from the stream.
-    fn post(&self, path: &str, event: &serde_json::Value) -> TcpStream {
+    pub(crate) fn post(&self, path: &str, event: &serde_json::Value) -> TcpStream {
         let body = event.to_string();
         let mut stream = TcpStream::connect(&self.gateway).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -67,7 +75,7 @@ impl Dev {
     }
 
     /// Waits for a line of the log.
-    fn logs(&self, text: &str) -> String {
+    pub(crate) fn logs(&self, text: &str) -> String {
         loop {
             let line = self.stderr.recv_timeout(DEADLINE).expect("no such line");
             if line.contains(text) {
@@ -77,7 +85,7 @@ impl Dev {
     }
 
     /// Its exit code, and the rest of its log.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         while let Ok(line) = self.stderr.recv_timeout(DEADLINE) {
             rest.push_str(&(line + "\n"));
@@ -93,7 +101,7 @@ impl Drop for Dev {
     }
 }
 
-fn response(mut stream: TcpStream) -> String {
+pub(crate) fn response(mut stream: TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
@@ -110,7 +118,7 @@ fn place(guests: &[&str]) -> Place {
     place
 }
 
-fn query(ty: &str, data: &serde_json::Value) -> serde_json::Value {
+pub(crate) fn query(ty: &str, data: &serde_json::Value) -> serde_json::Value {
     serde_json::json!({"specversion": "1.0", "id": "q-1", "source": "/t", "type": ty, "data": data})
 }
 

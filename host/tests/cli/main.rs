@@ -6,11 +6,14 @@
     reason = "a test's helpers fail the test as its own lines do"
 )]
 
+mod building;
 mod call;
+mod check;
 mod conche;
 mod config;
 mod dev;
 mod doctor;
+mod guide;
 mod help;
 mod inspect;
 mod old;

@@ -25,7 +25,7 @@ fn test(folder: &str, more: &[&str]) -> (Place, Run) {
 }
 
 /// Times are not the same twice.
-fn timeless(text: &str) -> String {
+pub(crate) fn timeless(text: &str) -> String {
     let line = |line: &str| match line.rsplit_once(" (") {
         Some((before, time)) if time.ends_with("s)") => format!("{before} (TIME)\n"),
         _ => format!("{line}\n"),
