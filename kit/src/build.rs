@@ -12,6 +12,7 @@ use crate::{sdk, world};
 
 mod c;
 mod core;
+mod go;
 mod inputs;
 mod js;
 mod python;
@@ -41,6 +42,7 @@ pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
         Language::Js | Language::Ts => js::build(project)?,
         Language::Python => python::build(project)?,
         Language::C => c::build(project)?,
+        Language::Go => go::build(project)?,
     };
     let built = describe(project, &component)?;
     let file = output.map_or_else(|| project.component(), Path::to_owned);
@@ -61,6 +63,7 @@ pub fn missing_tools(project: &Project) -> Vec<String> {
         Language::Python => python::missing(project),
         Language::Js | Language::Ts => js::missing(project),
         Language::C => zig_tool::missing(project),
+        Language::Go => go::missing(project),
     }
 }
 

@@ -13,16 +13,18 @@ pub enum Language {
     Ts,
     Python,
     C,
+    Go,
 }
 
 impl Language {
     /// Every one, in the order in which documents name them.
-    pub const ALL: [Language; 5] = [
+    pub const ALL: [Language; 6] = [
         Language::Rust,
         Language::Js,
         Language::Ts,
         Language::Python,
         Language::C,
+        Language::Go,
     ];
 
     /// As `--lang` and manifests have it.
@@ -33,6 +35,7 @@ impl Language {
             Language::Ts => "ts",
             Language::Python => "python",
             Language::C => "c",
+            Language::Go => "go",
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
 static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
 static JS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/js");
 static C: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/c");
+static GO: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/go");
 static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
 static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/python/conche");
 
@@ -29,6 +30,7 @@ pub(crate) fn unpack(project: &Project) -> Result<()> {
         Language::Js | Language::Ts => js(),
         Language::Python => python(),
         Language::C => plain(&C),
+        Language::Go => go(),
     };
     sync(&files, &project.sdk())
 }
@@ -79,6 +81,13 @@ fn js() -> Files {
 fn python() -> Files {
     let mut files = Files::new();
     add(&mut files, "conche", &PYTHON);
+    files
+}
+
+/// The module, without its own tests.
+fn go() -> Files {
+    let mut files = plain(&GO);
+    files.retain(|path, _| !path.to_string_lossy().ends_with("_test.go"));
     files
 }
 

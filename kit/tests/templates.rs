@@ -90,3 +90,8 @@ fn toolchain_python() {
 fn toolchain_c() {
     check(Language::C);
 }
+
+#[test]
+fn toolchain_go() {
+    check(Language::Go);
+}
