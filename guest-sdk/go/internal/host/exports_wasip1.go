@@ -42,7 +42,8 @@ func HandleEvent(call unsafe.Pointer) unsafe.Pointer {
 	forget()
 	handled := new(result[fate])
 	if failure != nil {
-		handled.failed, handled.value = true, returned.fate(failure)
+		handled.failed = true
+		returned.fate(&handled.value, failure)
 	}
 	return giveBack(unsafe.Pointer(handled))
 }

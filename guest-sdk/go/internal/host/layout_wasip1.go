@@ -65,7 +65,8 @@ type retry struct {
 	afterMS option[uint32]
 }
 
-// fate and sendError are variants: a case, and room for the largest of their payloads.
+// fate and sendError are variants: a case, and room for the largest of their payloads. They must not
+// be copied: of what lies in a gap of that largest one, a copy has nothing.
 type fate struct {
 	kind  uint8
 	value fault // or a retry

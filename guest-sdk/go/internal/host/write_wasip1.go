@@ -94,11 +94,11 @@ func milliseconds(ms int64) option[uint32] {
 	return option[uint32]{ms >= 0, uint32(max(ms, 0))}
 }
 
-func (k *kept) fate(from *Fate) fate {
+func (k *kept) fate(to *fate, from *Fate) {
 	if from.Reject != nil {
-		return fate{isReject, k.fault(from.Reject)}
+		to.kind, to.value = isReject, k.fault(from.Reject)
+		return
 	}
-	to := fate{kind: isRetry}
+	to.kind = isRetry
 	*as[retry](unsafe.Pointer(&to.value)) = retry{k.text(from.Retry.Message), milliseconds(from.Retry.AfterMS)}
-	return to
 }
