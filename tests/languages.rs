@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support;
 
 /// As `target/plugins` has them.
-const LANGUAGES: [&str; 4] = ["rust", "js", "ts", "python"];
+const LANGUAGES: [&str; 5] = ["rust", "js", "ts", "python", "go"];
 
 fn check(plugin: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -54,9 +54,16 @@ fn conche() -> PathBuf {
 #[test]
 fn hostile() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/hostile_langs");
-    for language in ["js", "python"] {
+    for language in ["js", "python", "go"] {
         run(&support::guest(&format!("hostile_{language}")), &cases);
     }
+}
+
+/// All that a plugin can do: each record and each function of the contract, each way to fail.
+#[test]
+fn contract() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/contract_langs/go");
+    run(&support::guest("contract_go"), &own);
 }
 
 #[test]

@@ -2,6 +2,7 @@ package conche
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -167,13 +168,14 @@ func (d *Draft) written() (*host.Draft, error) {
 func written(answer any) (*host.Reply, error) {
 	var r Reply
 	switch answer := answer.(type) {
+	case nil:
+		r.Data = json.RawMessage("null")
 	case Reply:
 		r = answer
+	case *Reply:
+		r = *answer
 	default:
 		r.Data = answer
-		if answer == nil {
-			r.Data = json.RawMessage("null")
-		}
 	}
 	data, err := writtenData(r.Data)
 	if err != nil {
@@ -212,7 +214,7 @@ func writtenData(data any) (host.Payload, error) {
 		return host.Payload{}, nil
 	case json.RawMessage:
 		if !json.Valid(data) || !utf8.Valid(data) {
-			return host.Payload{}, fmt.Errorf("a json.RawMessage that is no JSON")
+			return host.Payload{}, errors.New("a json.RawMessage that is none")
 		}
 		return host.Payload{Kind: host.JSON, Text: string(data)}, nil
 	case Text:

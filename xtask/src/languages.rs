@@ -1,5 +1,5 @@
 //! Builds the plugins that are not written in Rust, as their authors do: with `conche build`. The
-//! examples go to `target/plugins/<language>`, the hostile ones to `target/guests`. What nothing
+//! examples go to `target/plugins/<language>`, the test guests to `target/guests`. What nothing
 //! has changed of is not built again.
 
 use std::{
@@ -78,16 +78,18 @@ pub(crate) fn projects(workspace: &Workspace) -> Result<Vec<Project>> {
             }
         }
     }
-    for directory in directories(&workspace.root.join("tests/guests/hostile_langs"))? {
-        if directory.join("conche-plugin.toml").is_file() {
-            let language = name(&directory);
-            let file = format!("hostile_{language}.wasm");
-            found.push(Project {
-                component: workspace.target.join("guests").join(file),
-                policy: None,
-                language,
-                directory,
-            });
+    for guest in ["contract", "hostile"] {
+        for directory in directories(&workspace.root.join(format!("tests/guests/{guest}_langs")))? {
+            if directory.join("conche-plugin.toml").is_file() {
+                let language = name(&directory);
+                let file = format!("{guest}_{language}.wasm");
+                found.push(Project {
+                    component: workspace.target.join("guests").join(file),
+                    policy: None,
+                    language,
+                    directory,
+                });
+            }
         }
     }
     Ok(found)
