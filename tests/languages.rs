@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support;
 
 /// As `target/plugins` has them.
-const LANGUAGES: [&str; 5] = ["rust", "js", "ts", "python", "go"];
+const LANGUAGES: [&str; 6] = ["rust", "js", "ts", "python", "c", "go"];
 
 fn check(plugin: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -50,20 +50,33 @@ fn conche() -> PathBuf {
     debug.join("conche")
 }
 
-/// What an error that nobody caught, a loop without end and memory without end come to.
+/// Every call of the SDK, every error that can come of it, all that a message can hold.
 #[test]
-fn hostile() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/hostile_langs");
-    for language in ["js", "python", "go"] {
-        run(&support::guest(&format!("hostile_{language}")), &cases);
+fn capabilities() {
+    for language in ["js", "python", "c", "go"] {
+        let component = support::guest(&format!("capabilities_{language}"));
+        run(&component, &guests("capabilities").join(language));
     }
 }
 
-/// All that a plugin can do: each record and each function of the contract, each way to fail.
+/// What an error that nobody caught, a loop without end and memory without end come to.
 #[test]
-fn contract() {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/contract_langs/go");
-    run(&support::guest("contract_go"), &own);
+fn hostile() {
+    for language in ["js", "python", "c", "go"] {
+        let component = support::guest(&format!("hostile_{language}"));
+        run(&component, &guests("hostile_langs"));
+    }
+}
+
+/// What nothing catches in C.
+#[test]
+fn hostile_in_c() {
+    run(&support::guest("hostile_c"), &guests("hostile_langs/c"));
+}
+
+fn guests(directory: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("guests").join(directory)
 }
 
 #[test]

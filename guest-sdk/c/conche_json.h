@@ -34,7 +34,7 @@ conche_error *conche_parse(conche_str text, const conche_value **value);
 const conche_value *conche_at(const conche_value *value, const char *path);
 /* The member of an object by its key, whatever characters that has, or NULL. */
 const conche_value *conche_member(const conche_value *object, const char *key);
-/* How many values an array or an object has. */
+/* How many values an array or an object has; 0 for all else, and for NULL. */
 size_t conche_count(const conche_value *value);
 
 /* What lies at a path. A fault 400 that names the path if nothing does, if it has another type, or if
@@ -73,7 +73,7 @@ void conche_put_double(conche_writer *writer, const char *key, double value);
 void conche_put_null(conche_writer *writer, const char *key);
 /* JSON text as it is, such as a number of 23 digits. */
 void conche_put_raw(conche_writer *writer, const char *key, conche_str json);
-/* A value that was read, with the digits it had. */
+/* A value that was read, with the digits it had; null for NULL. */
 void conche_put_value(conche_writer *writer, const char *key, const conche_value *value);
 void conche_put_object(conche_writer *writer, const char *key);
 void conche_put_array(conche_writer *writer, const char *key);

@@ -9,29 +9,63 @@ static wire_string_t text_of(const char *text) {
     return conche_to_string(conche_str_of(text));
 }
 
+static const conche_item *find(conche_str name, conche_hears first, conche_hears last) {
+    for (const conche_item *item = conche_items; item->hears != CONCHE_HEARS_END; item++) {
+        if (item->hears >= first && item->hears <= last && conche_str_is(name, item->name))
+            return item;
+    }
+    return NULL;
+}
+
+static const conche_item *find_query(conche_str name) {
+    return find(name, CONCHE_HEARS_QUERY, CONCHE_HEARS_ANY_QUERY);
+}
+
+static const conche_item *find_event(conche_str name) {
+    return find(name, CONCHE_HEARS_EVENT, CONCHE_HEARS_LISTENER);
+}
+
+// The first handler that was named and is none: `register` refuses the plugin for it.
+static conche_error *misnamed;
+
+// The handler's name, for a registration of its role.
+static wire_string_t named(const char *handler, const conche_item *found, const char *role) {
+    if (found == NULL && misnamed == NULL)
+        misnamed = conche_failure("no %s handler is called `%s`: it must stand in CONCHE_PLUGIN", role, handler);
+    return text_of(handler);
+}
+
+static wire_string_t named_query(const char *handler) {
+    return named(handler, find_query(conche_str_of(handler)), "query");
+}
+
+static wire_string_t named_event(const char *handler) {
+    return named(handler, find_event(conche_str_of(handler)), "event");
+}
+
 void conche_on_query(const char *handler, const char *op) {
-    wire_string_t name = text_of(handler), text = text_of(op);
+    wire_string_t name = named_query(handler), text = text_of(op);
     conche_handler_registration_on_query(&name, &text);
 }
 
 void conche_on_any_query(const char *handler) {
-    wire_string_t name = text_of(handler);
+    wire_string_t name = named_query(handler);
     conche_handler_registration_on_any_query(&name);
 }
 
 void conche_on_event(const char *handler, const char *const *types) {
-    wire_string_t name = text_of(handler);
+    wire_string_t name = named_event(handler);
     wire_list_string_t list = conche_to_strings(types);
     conche_handler_registration_on_event(&name, &list);
 }
 
 void conche_on_any_event(const char *handler) {
-    wire_string_t name = text_of(handler);
+    wire_string_t name = named_event(handler);
     conche_handler_registration_on_any_event(&name);
 }
 
 void conche_on_listener(const char *handler) {
-    wire_string_t name = text_of(handler);
+    wire_string_t name = named_event(handler);
     conche_handler_registration_on_listener(&name);
 }
 
@@ -67,26 +101,37 @@ static void register_item(const conche_item *item) {
     }
 }
 
-void exports_conche_handler_lifecycle_register(exports_conche_handler_lifecycle_result_void_string_t *ret) {
-    conche_error *error = NULL;
-    for (const conche_item *item = conche_items; item->hears != CONCHE_HEARS_END; item++)
-        register_item(item);
-    for (const conche_item *item = conche_items; item->hears != CONCHE_HEARS_END && error == NULL; item++) {
-        if (item->hears == CONCHE_HEARS_REGISTER)
-            error = item->hook();
-    }
-    ret->is_err = error != NULL;
-    if (error != NULL)
-        ret->val.err = conche_to_string(error->kind == CONCHE_OTHER ? error->message : conche_error_text(error));
-    conche_call_ended();
+// Only the first item of a name would ever be called, if it is another function's.
+static conche_error *same_name(const conche_item *item) {
+    bool is_query = item->hears == CONCHE_HEARS_QUERY || item->hears == CONCHE_HEARS_ANY_QUERY;
+    if (item->name == NULL)
+        return NULL;
+    conche_str name = conche_str_of(item->name);
+    const conche_item *first = is_query ? find_query(name) : find_event(name);
+    if (first->data_query == item->data_query)
+        return NULL;
+    return conche_failure("two %s handlers are called `%s`: give one another name, with CONCHE_%s_AS",
+                          is_query ? "query" : "event", item->name, is_query ? "QUERY" : "EVENT");
 }
 
-static const conche_item *find(conche_str name, conche_hears first, conche_hears last) {
+static conche_error *register_all(void) {
     for (const conche_item *item = conche_items; item->hears != CONCHE_HEARS_END; item++) {
-        if (item->hears >= first && item->hears <= last && conche_str_is(name, item->name))
-            return item;
+        CONCHE_TRY(same_name(item));
+        register_item(item);
     }
-    return NULL;
+    for (const conche_item *item = conche_items; item->hears != CONCHE_HEARS_END; item++) {
+        if (item->hears == CONCHE_HEARS_REGISTER)
+            CONCHE_TRY(item->hook());
+    }
+    return misnamed;
+}
+
+void exports_conche_handler_lifecycle_register(exports_conche_handler_lifecycle_result_void_string_t *ret) {
+    conche_error *error = register_all();
+    ret->is_err = error != NULL;
+    if (error != NULL)
+        ret->val.err = conche_to_string(error->message);
+    conche_call_ended();
 }
 
 static conche_event from_wire(const conche_handler_types_matched_t *matched, const conche_handler_types_event_t *from) {
@@ -104,7 +149,7 @@ static conche_error *unknown(const conche_event *event) {
 #if CONCHE_QUERIES
 
 static conche_error *answer(const conche_event *query, conche_reply *reply) {
-    const conche_item *item = find(query->handler, CONCHE_HEARS_QUERY, CONCHE_HEARS_ANY_QUERY);
+    const conche_item *item = find_query(query->handler);
     if (item == NULL)
         return unknown(query);
     if (item->whole) {
@@ -150,7 +195,7 @@ void exports_conche_handler_query_handler_handle(
 
 // Data that cannot be read is rejected: it would be the same next time. A fault 400 says so.
 static conche_error *hear(const conche_event *event) {
-    const conche_item *item = find(event->handler, CONCHE_HEARS_EVENT, CONCHE_HEARS_LISTENER);
+    const conche_item *item = find_event(event->handler);
     if (item == NULL)
         return unknown(event);
     if (item->whole)

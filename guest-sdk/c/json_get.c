@@ -32,7 +32,7 @@ const conche_value *conche_member(const conche_value *object, const char *key) {
 
 size_t conche_count(const conche_value *value) {
     size_t count = 0;
-    for (const conche_value *child = value->first; child != NULL; child = child->next)
+    for (const conche_value *child = value == NULL ? NULL : value->first; child != NULL; child = child->next)
         count++;
     return count;
 }

@@ -147,6 +147,10 @@ void conche_put_raw(conche_writer *writer, const char *key, conche_str json) {
 }
 
 void conche_put_value(conche_writer *writer, const char *key, const conche_value *value) {
+    if (value == NULL) {
+        conche_put_null(writer, key);
+        return;
+    }
     switch (value->kind) {
     case CONCHE_VALUE_STRING:
         conche_put_string(writer, key, value->text);

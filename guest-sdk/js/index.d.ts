@@ -284,7 +284,7 @@ export class Fault extends Error {
 /** Thrown by an event handler: never again, whatever the code; the event goes to the dead letters. */
 export class Reject extends Fault {}
 
-/** Thrown by an event handler: later; without `afterMs` the host's backoff decides. */
+/** Thrown by an event handler: later; without `afterMs` the host's backoff decides. A query cannot come again: its asker gets a fault 503. */
 export class Retry extends Error {
   constructor(message: string, options?: { afterMs?: number; cause?: unknown });
   readonly afterMs?: number;

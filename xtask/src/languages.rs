@@ -1,6 +1,6 @@
 //! Builds the plugins that are not written in Rust, as their authors do: with `conche build`. The
-//! examples go to `target/plugins/<language>`, the test guests to `target/guests`. What nothing
-//! has changed of is not built again.
+//! examples go to `target/plugins/<language>`, those that only tests run to `target/guests`. What
+//! nothing has changed of is not built again.
 
 use std::{
     ffi::OsStr,
@@ -16,6 +16,13 @@ use crate::{guests, shell, toolchains, workspace::Workspace};
 
 /// What every component is made from, beside its own directory.
 const SHARED: [&str; 3] = ["kit/src", "wit", "xtask/toolchains"];
+
+/// The directories of `tests/guests` that hold one guest in several languages, and what its
+/// components are called: `<name>_<language>.wasm`.
+const GUESTS: [(&str, &str); 2] = [
+    ("capabilities", "capabilities"),
+    ("hostile_langs", "hostile"),
+];
 
 /// One plugin in one language.
 pub(crate) struct Project {
@@ -78,11 +85,12 @@ pub(crate) fn projects(workspace: &Workspace) -> Result<Vec<Project>> {
             }
         }
     }
-    for guest in ["contract", "hostile"] {
-        for directory in directories(&workspace.root.join(format!("tests/guests/{guest}_langs")))? {
+    for (guest, built) in GUESTS {
+        let guest = workspace.root.join("tests/guests").join(guest);
+        for directory in directories(&guest)? {
             if directory.join("conche-plugin.toml").is_file() {
                 let language = name(&directory);
-                let file = format!("{guest}_{language}.wasm");
+                let file = format!("{built}_{language}.wasm");
                 found.push(Project {
                     component: workspace.target.join("guests").join(file),
                     policy: None,

@@ -14,6 +14,7 @@ mod guests;
 mod image;
 mod languages;
 mod nats_server;
+mod sdks;
 mod shell;
 mod test;
 mod tidy;
@@ -38,7 +39,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "test",
         arguments: "[FILTER]",
-        about: "build what the tests need and run them all, or those whose name contains FILTER",
+        about: "build what the tests need and run them all, or those whose name contains FILTER; js and python also run that SDK's own",
         run: test::run,
     },
     Task {

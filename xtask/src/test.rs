@@ -1,9 +1,9 @@
-//! Builds what the tests need (guests, plugins in every language, a nats-server, the Go program), names
-//! it in the environment, runs them.
+//! Runs the SDKs' own tests, then builds what all others need (guests, plugins in every language, a
+//! nats-server, the Go program), names it in the environment, and runs those.
 
 use anyhow::{Result, bail};
 
-use crate::{go, guests, languages, nats_server, shell, toolchains, workspace::Workspace};
+use crate::{go, guests, languages, nats_server, sdks, shell, toolchains, workspace::Workspace};
 
 /// What the tests have in their names that need the toolchains of other languages.
 const IN_EVERY_LANGUAGE: [&str; 2] = ["languages::", "toolchain_"];
@@ -14,6 +14,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         [filter] if !filter.starts_with('-') => Some(filter),
         _ => bail!("usage: cargo xtask test [FILTER]"),
     };
+    let mut own = sdks::chosen(filter.map(String::as_str)).peekable();
+    if own.peek().is_some() {
+        let path = toolchains::path(workspace)?;
+        own.try_for_each(|suite| suite.run(workspace, &path))?;
+    }
     // Always the whole workspace: for a part of it cargo would choose other features of the same
     // dependencies, and build wasmtime a second time.
     let mut command = shell::cargo(["test", "--workspace"]);

@@ -9,6 +9,7 @@ use crate::{shell, workspace::Workspace};
 
 #[cfg(test)]
 mod tests;
+mod versions;
 
 const MAX_LINES: usize = 400;
 /// Directories below `host/src`.
@@ -116,6 +117,7 @@ fn judge(files: &[(String, String)]) -> Vec<Mistake> {
         }
     }
     mapped(files, &mut mistakes);
+    versions::judge(files, &mut mistakes);
     mistakes
 }
 

@@ -130,6 +130,7 @@ function sendErrorToWire(error) {
 /** What the asker gets of what a query handler threw. `uncaught` is told of what nobody foresaw. */
 export function toFault(error, uncaught) {
   if (error instanceof Fault) return faultToWire(error);
+  if (error instanceof Retry) return faultToWire(new Fault(503, error.message)); // a query cannot come again
   if (error instanceof SendError) return sendErrorToWire(error);
   if (error instanceof ConfigError) return faultToWire(new Fault(500, error.message));
   uncaught(error);

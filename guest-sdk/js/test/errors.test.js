@@ -42,6 +42,11 @@ test("a fault is a retry or a reject by its code, a reject whatever its code", (
   assert.deepEqual(retry, { tag: "retry", val: { message: "later", afterMs: 1500 } });
 });
 
+test("a query cannot come again: a retry is a fault 503", () => {
+  const { code, message } = toFault(new Retry("later", { afterMs: 1500 }), never);
+  assert.deepEqual([code, message], [503, "later"]);
+});
+
 test("configuration that cannot be read is retried until it can", () => {
   const error = new ConfigError("retries", "`x` is no whole number");
   assert.equal(toFault(error, never).code, 500);

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Iterable, Iterator, Mapping, TypedDict, Unpack
+from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, TypedDict
 
 from . import _host, _wire
 from ._errors import SendError
 from ._limits import milliseconds
 from ._message import Attribute, CloudEvent, Draft
+
+if TYPE_CHECKING:
+    from typing import Unpack  # from Python 3.11 on; nobody asks for it at run time
 
 
 class Attributes(TypedDict, total=False):

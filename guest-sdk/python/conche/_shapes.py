@@ -165,6 +165,14 @@ def _dict(shape: Any, arguments: tuple[Any, ...]) -> Reader:
     return read
 
 
+# Whether a marked key must be there. The marks are newer than Python 3.10.
+_MARKS: dict[Any, bool] = {
+    getattr(typing, mark): needed
+    for mark, needed in (("Required", True), ("NotRequired", False))
+    if hasattr(typing, mark)
+}
+
+
 def _typed_dict(shape: Any) -> Reader:
     # Known before its fields are looked at: they may be of this very shape.
     readers: dict[str, Reader] = {}
@@ -184,9 +192,8 @@ def _typed_dict(shape: Any) -> Reader:
     _KNOWN[shape] = read
     for name, annotation in typing.get_type_hints(shape, include_extras=True).items():
         # Where annotations are strings, Python itself does not see these marks.
-        while typing.get_origin(annotation) in (typing.Required, typing.NotRequired):
-            if typing.get_origin(annotation) is typing.NotRequired:
-                required.discard(name)
+        while (mark := typing.get_origin(annotation)) in _MARKS:
+            (required.add if _MARKS[mark] else required.discard)(name)
             annotation = typing.get_args(annotation)[0]
         readers[name] = reader(annotation)
     return read

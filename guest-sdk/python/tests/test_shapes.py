@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import sys
+import typing  # by name, in text
 import unittest
 from dataclasses import dataclass, field
-from typing import Any, Literal, Mapping, NotRequired, Optional, Sequence, TypedDict
+from typing import Any, Literal, Mapping, Optional, Sequence, TypedDict
 
 from conche import _json, _shapes
 
@@ -34,9 +36,12 @@ class Order:
     parent: Optional[Order] = None
 
 
-class Point(TypedDict):
+class Place(TypedDict):
     x: float
-    label: NotRequired[str]
+
+
+class Point(Place, total=False):
+    label: str
 
 
 class Shapes(unittest.TestCase):
@@ -108,6 +113,16 @@ class Shapes(unittest.TestCase):
         self.check(Point, '{"x": 1, "other": 2}', {"x": 1.0, "other": 2})
         self.refused(Point, "{}", "`x` is missing")
         self.refused(Point, '{"x": 1, "label": 2}', "`label` is an integer, not a string")
+
+    @unittest.skipIf(sys.version_info < (3, 11), "Python has no such marks yet")
+    def test_marked_keys(self) -> None:
+        """As text, where Python itself does not see the marks."""
+        marked = TypedDict("marked", {"x": "float", "label": "typing.NotRequired[str]"})
+        self.check(marked, '{"x": 1}', {"x": 1.0})
+        self.refused(marked, '{"x": 1, "label": 2}', "`label` is an integer, not a string")
+        loose = TypedDict("loose", {"x": "typing.Required[float]", "label": "str"}, total=False)
+        self.check(loose, '{"x": 1}', {"x": 1.0})
+        self.refused(loose, "{}", "`x` is missing")
 
     def test_what_json_cannot_have(self) -> None:
         for shape in (set[int], bytes, complex, dict[int, str], list[set[int]]):

@@ -79,6 +79,14 @@ pub(super) enum Answered {
     Busy,
 }
 
+impl Case {
+    /// Whether it may be right that the plugin refuses to be loaded.
+    pub(super) fn expects_refusal(&self) -> bool {
+        let mut ways = self.expect.iter();
+        ways.any(|way| way.outcome.get("refused").is_some())
+    }
+}
+
 /// Reads all cases of a file; each mistake names its case.
 pub(super) fn read_all(tree: Value) -> Result<Vec<Case>, Vec<String>> {
     let list = match tree {

@@ -23,9 +23,9 @@ const ATTRIBUTES: [&str; 8] = [
 ];
 
 /// What a query may come to.
-const OF_QUERIES: [&str; 4] = ["reply", "fault", "no-answer", "failure"];
+const OF_QUERIES: [&str; 5] = ["reply", "fault", "no-answer", "failure", "refused"];
 /// What an event may come to, a listener's too.
-const OF_EVENTS: [&str; 4] = ["done", "retry", "reject", "failure"];
+const OF_EVENTS: [&str; 5] = ["done", "retry", "reject", "failure", "refused"];
 
 /// One way for a case to be right.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +103,11 @@ fn outcome_value(fields: &mut Fields<'_>, key: &'static str, value: Value) -> Va
     let read = match key {
         "reply" => message(&mut below, &[]),
         "failure" => failure(&mut below),
+        "refused" => {
+            let mut map = Map::new();
+            texts(&mut below, &mut map, &["message"]);
+            map.into()
+        }
         "retry" => {
             let mut map = Map::new();
             texts(&mut below, &mut map, &["message"]);

@@ -16,7 +16,7 @@ use crate::envelope::{CloudEvent, Message};
 use crate::host::embedded_bus;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, RegisterError};
 use crate::policy::{PluginName, Policy};
 use crate::reload;
 use crate::sandbox::{Call, Compiled, Effects, GuestLine, Heard, Sandbox, Stage, Tenant};
@@ -92,7 +92,13 @@ impl Candidate {
     async fn judge(&self, case: &Case, stage: &Arc<Stage>) -> Result<Vec<Problem>, String> {
         let bus = embedded_bus(&self.config).map_err(|error| format!("{error:#}"))?;
         let outbound = Outbound::Embedded(bus.clone());
-        let plugin = self.load(case, &outbound, stage).await?;
+        let plugin = match self.load(case, &outbound, stage).await {
+            Ok(plugin) => plugin,
+            Err(Unloaded::Register(RegisterError::Refused(text))) if case.expects_refusal() => {
+                return Ok(held_against(&case.expect, &refused(&text, stage)));
+            }
+            Err(unloaded) => return Err(unloaded.to_string()),
+        };
         let (handler, event) = self.message(case, &plugin)?;
         let watch = plugin.watch().clone();
         let doubles = Doubles::start(case, &bus, &watch, &self.config).await;
@@ -137,17 +143,16 @@ impl Candidate {
         case: &Case,
         outbound: &Outbound,
         stage: &Arc<Stage>,
-    ) -> Result<Plugin, String> {
+    ) -> Result<Plugin, Unloaded> {
         let mut policy = self.policy.clone();
         policy.config.extend(case.config.clone());
         let (name, config) = (self.name.clone(), self.config.clone());
         let digest = self.compiled.digest;
         let mut tenant = Tenant::alone(name, digest, policy, config, outbound.clone());
         tenant.stage = Some(stage.clone());
-        let plugin = Plugin::load(self.compiled.clone(), tenant, &Metrics::new()).await;
-        let plugin = plugin.map_err(|error| format!("the plugin does not load: {error}"))?;
+        let plugin = Plugin::load(self.compiled.clone(), tenant, &Metrics::new()).await?;
         let allowed = reload::check_registrations(&plugin, &self.config, outbound).await;
-        allowed.map_err(|denied| format!("a host would refuse the plugin: it {denied}"))?;
+        allowed.map_err(|denied| Unloaded::Denied(denied.to_string()))?;
         Ok(plugin)
     }
 
@@ -212,6 +217,25 @@ impl Candidate {
             }
         }
         problems
+    }
+}
+
+/// Why a plugin cannot be called.
+#[derive(Debug, thiserror::Error)]
+enum Unloaded {
+    #[error("the plugin does not load: {0}")]
+    Register(#[from] RegisterError),
+    #[error("a host would refuse the plugin: it {0}")]
+    Denied(String),
+}
+
+/// What is seen of a plugin that refuses to be loaded.
+fn refused(text: &str, stage: &Stage) -> Seen {
+    Seen {
+        outcome: seen::refused(text),
+        emits: Vec::new(),
+        listeners: Vec::new(),
+        log: stage.seen().lines.iter().map(seen::line).collect(),
     }
 }
 

@@ -47,6 +47,11 @@ pub(super) fn event(outcome: &Result<EventOutcome, Failure>) -> Value {
     }
 }
 
+/// What `register` refused the plugin with.
+pub(super) fn refused(message: &str) -> Value {
+    json!({ "refused": { "message": message } })
+}
+
 /// What was emitted, each as it would be published.
 pub(super) fn emits(effects: &Effects, attribute: &str) -> Result<Vec<Value>, DecodeError> {
     let emitted = effects.emitted.iter().map(|emitted| {

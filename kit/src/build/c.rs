@@ -41,10 +41,11 @@ fn flags(project: &Project) -> Result<String> {
     let mut sdk = Vec::new();
     collect(&project.dir, Path::new(".conche/sdk"), &mut sdk)?;
     sdk.sort();
-    // System headers: their warnings are none of the author's.
+    // System headers: their warnings are none of the author's. Assertions stay, which zig would take
+    // out of what it optimizes.
     let mut flags = format!(
         "-target wasm32-wasi -mexec-model=reactor {STACK} -o {MODULE}\n\
-         -std=c23 -Os -g0 -Wall -Wextra -isystem .conche/sdk -isystem {WIRE}\n\
+         -std=c23 -Os -g0 -UNDEBUG -Wall -Wextra -isystem .conche/sdk -isystem {WIRE}\n\
          -DCONCHE_QUERIES={queries} -DCONCHE_EVENTS={events}\n"
     );
     for source in sdk {

@@ -141,3 +141,22 @@ fn the_map_names_every_module_of_the_host() {
         ["ARCHITECTURE.md:1: map: say what host/src/policy.rs owns"]
     );
 }
+
+#[test]
+fn sdks_have_the_version_of_the_workspace() {
+    let check = |path: &str, text: &str, expected: usize| {
+        let workspace = "[workspace]\nversion = \"0.1.0\"\ntoml = { version = \"9.9.9\" }\n";
+        let files = [("Cargo.toml", workspace), (path, text)];
+        let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
+        let mistakes = judge(&files);
+        assert_eq!(mistakes.len(), expected, "{path}: {text}");
+        assert!(mistakes.iter().all(|m| m.rule == "one-version"));
+    };
+    check("guest-sdk/c/conche.h", "/* version 0.1.0, */", 0);
+    check("guest-sdk/c/conche.h", "/* version 0.1.1, */", 1);
+    check("guest-sdk/js/package.json", "\"version\": \"0.1.0\"", 0);
+    check("guest-sdk/js/package.json", "\"version\": \"0.2.0\"", 1);
+    check("guest-sdk/python/pyproject.toml", "version = \"0.1.0\"", 0);
+    check("guest-sdk/python/pyproject.toml", "version = \"1.1.0\"", 1);
+    check("other/package.json", "\"version\": \"0.2.0\"", 0);
+}

@@ -1,4 +1,4 @@
-module conche.dev/guests/contract
+module conche.dev/guests/capabilities
 
 go 1.26
 
