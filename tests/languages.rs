@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support;
 
 /// As `target/plugins` has them.
-const LANGUAGES: [&str; 6] = ["rust", "js", "ts", "python", "c", "zig"];
+const LANGUAGES: [&str; 7] = ["rust", "js", "ts", "python", "go", "c", "zig"];
 
 fn check(plugin: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -55,7 +55,7 @@ fn conche() -> PathBuf {
 /// Every call of the SDK, every error that can come of it, all that a message can hold.
 #[test]
 fn capabilities() {
-    for language in ["js", "python", "c"] {
+    for language in ["js", "python", "c", "go"] {
         let component = support::guest(&format!("capabilities_{language}"));
         run(&component, &guests("capabilities").join(language));
     }
@@ -64,7 +64,7 @@ fn capabilities() {
 /// What an error that nobody caught, a loop without end and memory without end come to.
 #[test]
 fn hostile() {
-    for language in ["js", "python", "c", "zig"] {
+    for language in ["js", "python", "go", "c", "zig"] {
         let component = support::guest(&format!("hostile_{language}"));
         run(&component, &guests("hostile_langs"));
     }

@@ -12,6 +12,7 @@ use crate::{sdk, world};
 
 mod c;
 mod core;
+mod go;
 mod inputs;
 mod js;
 mod python;
@@ -42,6 +43,7 @@ pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
         Language::Js | Language::Ts => js::build(project)?,
         Language::Python => python::build(project)?,
         Language::C => c::build(project)?,
+        Language::Go => go::build(project)?,
         Language::Zig => zig::build(project)?,
     };
     let built = describe(project, &component)?;
@@ -63,6 +65,7 @@ pub fn missing_tools(project: &Project) -> Vec<String> {
         Language::Python => python::missing(project),
         Language::Js | Language::Ts => js::missing(project),
         Language::C | Language::Zig => zig_tool::missing(project),
+        Language::Go => go::missing(project),
     }
 }
 

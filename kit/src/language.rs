@@ -12,17 +12,19 @@ pub enum Language {
     Js,
     Ts,
     Python,
+    Go,
     C,
     Zig,
 }
 
 impl Language {
     /// Every one, in the order in which documents name them.
-    pub const ALL: [Language; 6] = [
+    pub const ALL: [Language; 7] = [
         Language::Rust,
         Language::Js,
         Language::Ts,
         Language::Python,
+        Language::Go,
         Language::C,
         Language::Zig,
     ];
@@ -34,6 +36,7 @@ impl Language {
             Language::Js => "js",
             Language::Ts => "ts",
             Language::Python => "python",
+            Language::Go => "go",
             Language::C => "c",
             Language::Zig => "zig",
         }

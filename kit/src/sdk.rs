@@ -19,6 +19,7 @@ pub(crate) type Files = BTreeMap<PathBuf, Cow<'static, [u8]>>;
 static RUST_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/src");
 static JS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/js");
 static C: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/c");
+static GO: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/go");
 static ZIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/zig");
 static RUST_MACROS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/macros/src");
 static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest-sdk/python/conche");
@@ -30,6 +31,7 @@ pub(crate) fn unpack(project: &Project) -> Result<()> {
         Language::Js | Language::Ts => js(),
         Language::Python => python(),
         Language::C => plain(&C),
+        Language::Go => go(),
         Language::Zig => zig(),
     };
     sync(&files, &project.sdk())
@@ -89,6 +91,13 @@ fn zig() -> Files {
     let mut files = Files::new();
     add(&mut files, "c", &C);
     add(&mut files, "zig", &ZIG);
+    files
+}
+
+/// The module, without its own tests.
+fn go() -> Files {
+    let mut files = plain(&GO);
+    files.retain(|path, _| !path.to_string_lossy().ends_with("_test.go"));
     files
 }
 

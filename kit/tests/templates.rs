@@ -95,3 +95,8 @@ fn toolchain_c() {
 fn toolchain_zig() {
     check(Language::Zig);
 }
+
+#[test]
+fn toolchain_go() {
+    check(Language::Go);
+}

@@ -1,0 +1,3 @@
+module conche.dev/conche
+
+go 1.26

@@ -1,0 +1,116 @@
+package conche
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+)
+
+// parse reads JSON into what a pointer points to. Numbers of any length keep their digits where the
+// type lets them: in integers that are large enough, in json.Number, and in an any, which then holds
+// a json.Number.
+func parse(text string, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(into); err != nil {
+		return misread(err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("it is more than one JSON value")
+	}
+	return checkShape(text, reflect.TypeOf(into).Elem())
+}
+
+// write is a value as JSON, without the escapes that only HTML needs.
+func write(value any) (string, error) {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return "", errors.New(withoutPrefix(err))
+	}
+	return strings.TrimSuffix(text.String(), "\n"), nil
+}
+
+// misread says of what encoding/json refuses which field it is, and in the words of JSON.
+func misread(err error) error {
+	var mismatch *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &mismatch):
+		found, wanted := mismatch.Value, wantedOf(mismatch.Type)
+		if number, ok := strings.CutPrefix(found, "number "); ok {
+			return fmt.Errorf("%s is %s, which is no %s", named(mismatch.Field), number, mismatch.Type)
+		}
+		return fmt.Errorf("%s is %s, not %s", named(mismatch.Field), article(found), wanted)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it ends too early")
+	}
+	return errors.New(withoutPrefix(err))
+}
+
+func withoutPrefix(err error) string {
+	return strings.TrimPrefix(err.Error(), "json: ")
+}
+
+// named is a field, or the value as a whole.
+func named(path string) string {
+	if path == "" {
+		return "it"
+	}
+	return "`" + path + "`"
+}
+
+func article(found string) string {
+	switch found {
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	case "bool":
+		return "a boolean"
+	}
+	return "a " + found
+}
+
+func wantedOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Pointer:
+		return wantedOf(t.Elem())
+	}
+	if reflect.Int <= t.Kind() && t.Kind() <= reflect.Uint64 {
+		return "an integer"
+	}
+	return t.String()
+}
+
+// writtenAttribute is the value of an extension, as the contract has it.
+func writtenAttribute(value any) (any, error) {
+	v := reflect.ValueOf(value)
+	switch {
+	case v.Kind() == reflect.Bool:
+		return v.Bool(), nil
+	case v.Kind() == reflect.String:
+		return clean(v.String()), nil
+	case v.CanInt() && math.MinInt32 <= v.Int() && v.Int() <= math.MaxInt32:
+		return int32(v.Int()), nil
+	case v.CanUint() && v.Uint() <= math.MaxInt32:
+		return int32(v.Uint()), nil
+	case v.CanInt(), v.CanUint():
+		return nil, errors.New("does not fit in 32 bits")
+	}
+	return nil, errors.New("is neither boolean, integer nor string")
+}

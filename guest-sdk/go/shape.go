@@ -1,0 +1,252 @@
+package conche
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// checkShape says what of a text does not fit a type though encoding/json reads it: it lets pass
+// what is missing and, nearly everywhere, what is null. Such a text has been read already, so it is
+// JSON, and whatever else is in it fits.
+func checkShape(text string, t reflect.Type) error {
+	c := shapeChecker{text}
+	return c.value(t, "")
+}
+
+// shapeChecker walks through a text along a type.
+type shapeChecker struct {
+	rest string
+}
+
+func (c *shapeChecker) value(t reflect.Type, path string) error {
+	first := c.peek()
+	for t.Kind() == reflect.Pointer && first != 'n' {
+		t = t.Elem()
+	}
+	if !readsItself(t) {
+		kind := t.Kind()
+		switch {
+		case first == 'n' && !hasNil(kind):
+			return fmt.Errorf("%s is null, not %s", named(path), wantedOf(t))
+		case first == '{' && kind == reflect.Struct:
+			return c.fields(fieldsOf(t), path)
+		case first == '{' && kind == reflect.Map:
+			return c.entries(t.Elem(), path)
+		case first == '[' && (kind == reflect.Slice || kind == reflect.Array):
+			return c.elements(t.Elem(), path)
+		}
+	}
+	c.skipValue()
+	return nil
+}
+
+func (c *shapeChecker) fields(known []field, path string) error {
+	seen := make([]bool, len(known))
+	for c.skip(1); c.peek() != '}'; c.skipComma() {
+		place := find(known, c.name())
+		if place < 0 {
+			c.skipValue()
+			continue
+		}
+		seen[place] = true
+		if err := c.value(known[place].typ, join(path, known[place].name)); err != nil {
+			return err
+		}
+	}
+	c.skip(1)
+	for i, field := range known {
+		if field.required && !seen[i] {
+			return fmt.Errorf("%s is missing", named(join(path, field.name)))
+		}
+	}
+	return nil
+}
+
+func (c *shapeChecker) entries(t reflect.Type, path string) error {
+	for c.skip(1); c.peek() != '}'; c.skipComma() {
+		if err := c.value(t, join(path, c.name())); err != nil {
+			return err
+		}
+	}
+	c.skip(1)
+	return nil
+}
+
+func (c *shapeChecker) elements(t reflect.Type, path string) error {
+	index := 0
+	for c.skip(1); c.peek() != ']'; c.skipComma() {
+		if err := c.value(t, path+"["+strconv.Itoa(index)+"]"); err != nil {
+			return err
+		}
+		index++
+	}
+	c.skip(1)
+	return nil
+}
+
+// peek passes over blanks.
+func (c *shapeChecker) peek() byte {
+	for {
+		switch c.rest[0] {
+		case ' ', '\t', '\r', '\n':
+			c.skip(1)
+		default:
+			return c.rest[0]
+		}
+	}
+}
+
+func (c *shapeChecker) skip(count int) { c.rest = c.rest[count:] }
+
+func (c *shapeChecker) skipComma() {
+	if c.peek() == ',' {
+		c.skip(1)
+	}
+}
+
+// skipValue passes over one, however deeply things are nested in it.
+func (c *shapeChecker) skipValue() {
+	for depth := 0; ; {
+		switch c.peek() {
+		case '{', '[':
+			depth++
+			c.skip(1)
+		case '}', ']':
+			depth--
+			c.skip(1)
+		case ',', ':':
+			c.skip(1)
+			continue
+		case '"':
+			c.skipString()
+		default:
+			c.skipWord()
+		}
+		if depth == 0 {
+			return
+		}
+	}
+}
+
+func (c *shapeChecker) skipString() {
+	end := 1
+	for c.rest[end] != '"' {
+		if c.rest[end] == '\\' {
+			end++
+		}
+		end++
+	}
+	c.skip(end + 1)
+}
+
+// skipWord passes over a number, true, false or null.
+func (c *shapeChecker) skipWord() {
+	end := strings.IndexAny(c.rest, ",]} \t\r\n")
+	if end < 0 {
+		end = len(c.rest)
+	}
+	c.skip(end)
+}
+
+// name is that of the next field, whose value then comes next.
+func (c *shapeChecker) name() string {
+	c.peek()
+	before := c.rest
+	c.skipString()
+	quoted := before[:len(before)-len(c.rest)]
+	c.peek()
+	c.skip(1) // the colon
+	name := quoted[1 : len(quoted)-1]
+	if strings.Contains(name, `\`) {
+		_ = json.Unmarshal([]byte(quoted), &name) // it was read before
+	}
+	return name
+}
+
+var (
+	unmarshaler     = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// readsItself tells whether what a type makes of JSON is its own affair.
+func readsItself(t reflect.Type) bool {
+	pointer := reflect.PointerTo(t)
+	return pointer.Implements(unmarshaler) || pointer.Implements(textUnmarshaler)
+}
+
+func hasNil(kind reflect.Kind) bool {
+	switch kind {
+	case reflect.Interface, reflect.Map, reflect.Pointer, reflect.Slice:
+		return true
+	}
+	return false
+}
+
+// field of a struct, as JSON knows it.
+type field struct {
+	name     string
+	typ      reflect.Type
+	required bool
+}
+
+// knownFields are those of the structs met so far.
+var knownFields sync.Map
+
+// fieldsOf a struct: its own before those of structs embedded in it, which they hide.
+func fieldsOf(t reflect.Type) []field {
+	if known, ok := knownFields.Load(t); ok {
+		return known.([]field)
+	}
+	var own, embedded []field
+	knownFields.Store(t, own) // it may be embedded in itself
+	for i := range t.NumField() {
+		one := t.Field(i)
+		name, options, _ := strings.Cut(one.Tag.Get("json"), ",")
+		isPointer := one.Type.Kind() == reflect.Pointer
+		switch {
+		case one.Anonymous && name == "" && one.Type.Kind() == reflect.Struct:
+			embedded = append(embedded, fieldsOf(one.Type)...)
+		case one.Anonymous && name == "" && isPointer:
+			for _, field := range fieldsOf(one.Type.Elem()) {
+				field.required = false
+				embedded = append(embedded, field)
+			}
+		case one.IsExported() && name != "-":
+			if name == "" {
+				name = one.Name
+			}
+			isOptional := isPointer || strings.Contains(options, "omit")
+			own = append(own, field{name, one.Type, !isOptional})
+		}
+	}
+	known := append(own, embedded...)
+	knownFields.Store(t, known)
+	return known
+}
+
+// find is where a field is, by the rules of encoding/json; -1 for none.
+func find(known []field, name string) int {
+	for i := range known {
+		if known[i].name == name {
+			return i
+		}
+	}
+	for i := range known {
+		if strings.EqualFold(known[i].name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

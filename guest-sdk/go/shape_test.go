@@ -1,0 +1,89 @@
+package conche
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+)
+
+type item struct {
+	SKU   string `json:"sku"`
+	Count uint8  `json:"count,omitempty"`
+	Price *int   `json:"price"`
+}
+
+type order struct {
+	base
+	Customer string         `json:"customer"`
+	Items    []item         `json:"items"`
+	Notes    map[string]int `json:"notes,omitempty"`
+	Parent   *order         `json:"parent"`
+	Raw      json.RawMessage
+	hidden   string
+}
+
+type base struct {
+	Made time.Time `json:"made,omitzero"`
+	Tag  any       `json:"tag,omitempty"`
+}
+
+// Each text is read, or refused with these words.
+func TestDataIsReadOrTheFieldIsNamed(t *testing.T) {
+	check(t, `{"customer": "ada", "items": [{"sku": "tea", "unknown": [{}]}], "RAW": null}`, order{
+		Customer: "ada", Items: []item{{SKU: "tea"}}, Raw: json.RawMessage("null"),
+	})
+	check(t, ` [ 1 , 2 ] `, []int{1, 2})
+	check(t, `12345678901234567890`, uint64(12345678901234567890))
+	check[any](t, `12345678901234567890123`, json.Number("12345678901234567890123"))
+	check[any](t, `null`, nil)
+	check[*item](t, `null`, nil)
+	check[[]item](t, `null`, nil)
+	check(t, `{"a\"b": 1}`, map[string]int{`a"b`: 1})
+
+	refuse[order](t, `{"items": [], "Raw": 1}`, "`customer` is missing")
+	refuse[order](t, `{"customer": "", "items": [], "parent": {}, "Raw": 1}`, "`parent.customer` is missing")
+	refuse[order](t, `{"customer": null, "items": [], "Raw": 1}`, "`customer` is null, not a string")
+	refuse[order](t, `{"customer": "", "items": [{"sku": "a"}, null], "Raw": 1}`, "`items[1]` is null, not an object")
+	refuse[order](t, `{"customer": "", "items": [{"sku": "a"}, {"count": 1}], "Raw": 1}`, "`items[1].sku` is missing")
+	refuse[order](t, `{"customer": "", "items": [], "notes": {"a": null}, "Raw": 1}`, "`notes.a` is null, not an integer")
+	refuse[order](t, `{"customer": "", "items": {}, "Raw": 1}`, "`items` is an object, not a list")
+	refuse[order](t, `null`, "it is null, not an object")
+	refuse[order](t, `[]`, "it is a list, not an object")
+	refuse[string](t, `true`, "it is a boolean, not a string")
+	refuse[bool](t, `"a"`, "it is a string, not a boolean")
+	refuse[uint8](t, `256`, "it is 256, which is no uint8")
+	refuse[int](t, `1.5`, "it is 1.5, which is no int")
+	refuse[float64](t, `[]`, "it is a list, not a number")
+	refuse[[]string](t, `["a", null]`, "`[1]` is null, not a string")
+	refuse[int](t, `1 2`, "it is more than one JSON value")
+	refuse[int](t, ``, "it ends too early")
+}
+
+func check[T any](t *testing.T, text string, expected T) {
+	t.Helper()
+	var found T
+	if err := parse(text, &found); err != nil || !reflect.DeepEqual(found, expected) {
+		t.Errorf("%s: %#v, %v", text, found, err)
+	}
+}
+
+func refuse[T any](t *testing.T, text, expected string) {
+	t.Helper()
+	var found T
+	if err := parse(text, &found); err == nil || err.Error() != expected {
+		t.Errorf("%s: %v", text, err)
+	}
+}
+
+// Whatever encoding/json reads, the checker comes to its end.
+func FuzzTheCheckerReadsWhatIsJSON(f *testing.F) {
+	for _, text := range []string{`{"customer":"\"","items":[{"sku":"\\"}]}`, ` {"a" : [ -1.5e3 ,{}, [ ] , true,null]} `, `"]"`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, into := range []any{new(any), new(order), new([]order), new(map[string]order)} {
+			_ = parse(text, into)
+		}
+	})
+}

@@ -1,0 +1,7 @@
+module conche.dev/plugins/greeter
+
+go 1.26
+
+require conche.dev/conche v0.1.0
+
+replace conche.dev/conche => ./.conche/sdk
