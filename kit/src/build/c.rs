@@ -60,8 +60,9 @@ pub(crate) fn library(project: &Project, dir: &Path) -> Result<Library> {
     let kind = project.manifest.kind;
     let [queries, events] = [kind.handles_queries(), kind.handles_events()].map(u8::from);
     Ok(Library {
+        // GNU's C has POSIX's clocks and random numbers.
         flags: format!(
-            "-std=c23 -Os -isystem {WIRE} -DCONCHE_QUERIES={queries} -DCONCHE_EVENTS={events}"
+            "-std=gnu23 -Os -isystem {WIRE} -DCONCHE_QUERIES={queries} -DCONCHE_EVENTS={events}"
         ),
         sources: sources.join("\n"),
     })
