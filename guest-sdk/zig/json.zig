@@ -98,8 +98,15 @@ fn decode(comptime T: type, value: *const c.Value, place: ?*const Place) DataErr
             };
         },
         .array => |array| {
-            try expectItems(value, array.len, place);
             var items: T = undefined;
+            if (array.child == u8) {
+                try expect(value, .string, "a string", place);
+                const text = value.text.slice();
+                if (text.len != array.len) return misfit(place, "has {d} bytes, not {d}", .{ text.len, array.len });
+                @memcpy(&items, text);
+                return items;
+            }
+            try expectItems(value, array.len, place);
             try decodeItems(array.child, &items, value, place);
             return items;
         },
@@ -282,7 +289,7 @@ fn writeInteger(writer: *c.Writer, key: ?[*:0]const u8, value: anytype) void {
 }
 
 fn writeSlice(writer: *c.Writer, key: ?[*:0]const u8, items: anytype) void {
-    if (@TypeOf(items[0]) == u8) return c.conche_put_string(writer, key, .of(items));
+    if (std.meta.Elem(@TypeOf(items)) == u8) return c.conche_put_string(writer, key, .of(items));
     c.conche_put_array(writer, key);
     for (items) |item| write(writer, null, item);
     c.conche_end(writer);
@@ -306,6 +313,6 @@ fn writeUnion(writer: *c.Writer, key: ?[*:0]const u8, value: anytype) void {
 }
 
 fn writeItself(writer: *c.Writer, key: ?[*:0]const u8, value: anytype) void {
-    const text = std.json.Stringify.valueAlloc(arena, value, .{}) catch "";
+    const text = std.json.Stringify.valueAlloc(arena, value, .{}) catch unreachable; // ends the call rather
     c.conche_put_raw(writer, key, .of(text));
 }

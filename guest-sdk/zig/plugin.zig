@@ -35,31 +35,63 @@ pub const Plugin = struct {
 ///
 /// The name of a handler stands in logs, and in the ids of what it emits: keep it when the function is
 /// renamed.
-pub const Handler = struct { item: c.Item };
+pub const Handler = struct {
+    name: [:0]const u8,
+    hears: enum { queries, events },
+    item: c.Item,
+};
 
 /// Answers these query ops.
 pub fn query(comptime name: [:0]const u8, comptime function: anytype, comptime ops: []const [:0]const u8) Handler {
-    return .{ .item = .{ .hears = .query, .name = name, .keys = keys(ops), .function = .{ .query = &Answers(function).handle } } };
+    return queries(.query, name, function, ops);
 }
 
 /// Answers every query of the host's namespace that nothing else takes.
 pub fn anyQuery(comptime name: [:0]const u8, comptime function: anytype) Handler {
-    return .{ .item = .{ .hears = .any_query, .name = name, .function = .{ .query = &Answers(function).handle } } };
+    return queries(.any_query, name, function, &.{});
 }
 
 /// Hears these event types.
 pub fn event(comptime name: [:0]const u8, comptime function: anytype, comptime types: []const [:0]const u8) Handler {
-    return .{ .item = .{ .hears = .event, .name = name, .keys = keys(types), .function = .{ .event = &Hears(function).handle } } };
+    return events(.event, name, function, types);
 }
 
 /// Hears every event that no other handler of this plugin takes.
 pub fn anyEvent(comptime name: [:0]const u8, comptime function: anytype) Handler {
-    return .{ .item = .{ .hears = .any_event, .name = name, .function = .{ .event = &Hears(function).handle } } };
+    return events(.any_event, name, function, &.{});
 }
 
 /// May be named by `listeners.add`.
 pub fn listener(comptime name: [:0]const u8, comptime function: anytype) Handler {
-    return .{ .item = .{ .hears = .listener, .name = name, .function = .{ .event = &Hears(function).handle } } };
+    return events(.listener, name, function, &.{});
+}
+
+fn queries(
+    comptime hears: c.Item.Hears,
+    comptime name: [:0]const u8,
+    comptime function: anytype,
+    comptime ops: []const [:0]const u8,
+) Handler {
+    return .{ .name = name, .hears = .queries, .item = .{
+        .hears = hears,
+        .name = name,
+        .keys = keys(ops),
+        .function = .{ .query = &Answers(function).handle },
+    } };
+}
+
+fn events(
+    comptime hears: c.Item.Hears,
+    comptime name: [:0]const u8,
+    comptime function: anytype,
+    comptime types: []const [:0]const u8,
+) Handler {
+    return .{ .name = name, .hears = .events, .item = .{
+        .hears = hears,
+        .name = name,
+        .keys = keys(types),
+        .function = .{ .event = &Hears(function).handle },
+    } };
 }
 
 fn keys(comptime texts: []const [:0]const u8) [*:null]const ?[*:0]const u8 {
@@ -130,18 +162,33 @@ fn Result(comptime Function: type) type {
 /// The table, as the C library wants it. `kind` is what the manifest says that the plugin handles.
 pub fn table(comptime plugin: Plugin, comptime kind: anytype) []const c.Item {
     comptime {
+        @setEvalBranchQuota(1000 * (1 + plugin.handlers.len * plugin.handlers.len));
         var list: []const c.Item = &.{};
         if (plugin.reusable) list = list ++ .{c.Item{ .hears = .reusable }};
-        for (plugin.handlers) |handler| {
-            switch (handler.item.hears) {
-                .query, .any_query => if (!kind.queries) @compileError("a handler of queries needs `kind = \"query\"` or `\"both\"` in conche-plugin.toml"),
-                else => if (!kind.events) @compileError("a handler of events needs `kind = \"event\"` or `\"both\"` in conche-plugin.toml"),
+        for (plugin.handlers, 0..) |handler, index| {
+            if (!switch (handler.hears) {
+                .queries => kind.queries,
+                .events => kind.events,
+            }) @compileError("the plugin handles " ++ @tagName(handler.hears) ++ ", and `kind` in conche-plugin.toml does not say so");
+            for (plugin.handlers[0..index]) |other| {
+                if (areMistaken(handler, other)) @compileError("two handlers are named `" ++ handler.name ++ "`");
             }
             list = list ++ .{handler.item};
         }
-        if (plugin.register) |register| list = list ++ .{c.Item{ .hears = .register, .function = .{ .hook = &Registers(register).hook } }};
+        if (plugin.register) |register| {
+            list = list ++ .{c.Item{ .hears = .register, .function = .{ .hook = &Registers(register).hook } }};
+        }
         return list ++ .{c.Item{ .hears = .end }};
     }
+}
+
+/// The host calls a handler by its name: of two functions, the second would never run.
+fn areMistaken(comptime one: Handler, comptime other: Handler) bool {
+    if (one.hears != other.hears or !std.mem.eql(u8, one.name, other.name)) return false;
+    return switch (one.hears) {
+        .queries => one.item.function.query != other.item.function.query,
+        .events => one.item.function.event != other.item.function.event,
+    };
 }
 
 fn Registers(comptime register: *const fn () anyerror!void) type {

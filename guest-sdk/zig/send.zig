@@ -38,7 +38,7 @@ pub fn request(query: Draft, options: Options) SendError!Event {
 }
 
 /// What came of one query of several.
-pub const Answer = struct {
+pub const Answer = extern struct {
     from: c.Answer,
 
     /// The answer, or why there is none, as `request` has it.
