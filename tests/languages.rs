@@ -76,6 +76,12 @@ fn hostile_in_c() {
     run(&support::guest("hostile_c"), &guests("hostile_langs/c"));
 }
 
+/// What Go's runtime makes of mistakes, of garbage and of goroutines.
+#[test]
+fn hostile_in_go() {
+    run(&support::guest("hostile_go"), &guests("hostile_langs/go"));
+}
+
 fn guests(directory: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("guests").join(directory)
