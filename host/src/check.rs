@@ -25,6 +25,9 @@ use rehearsal::{Failed, Rehearsal};
 pub use limits::Amount;
 pub use runtime::{Runtime, runtime};
 
+/// What to do about interfaces of WASI that are not there.
+const WASI: &str = "build it without: hosts give cli, clocks, filesystem, io, random and sockets of \
+    WASI 0.2, all empty, and no more";
 /// How long a handler may take when the policy does not count: one that spins for ever spins so
 /// long.
 const ROOMY_TIME: Duration = Duration::from_secs(5);
@@ -109,8 +112,8 @@ impl Candidate {
         let mut findings = self.stopped(&as_written, &measures);
         let tight = measures.iter().filter(|it| !as_written.ran_into(it.limit));
         findings.extend(tight.filter_map(|it| it.tight(self.policy_file())));
-        let is_short = |finding: &Finding| finding.what.contains("memory");
-        if let (Some(runtime), true) = (&self.runtime, findings.iter().any(is_short)) {
+        let is_short = findings.iter().any(|it| it.what.contains("memory"));
+        if let Some(runtime) = self.runtime.as_ref().filter(|_| is_short) {
             findings.extend(runtime.holds(&full.seen.usage));
         }
         findings.extend(grants::denied(&as_written.denied));
@@ -244,11 +247,10 @@ impl Checked {
         Checked {
             plugin: name.to_string(),
             runtime,
-            findings: vec![Finding::new(
-                Severity::Error,
-                "component",
-                format!("it {error}"),
-            )],
+            findings: vec![Finding {
+                mend: error.is_about_wasi().then(|| WASI.to_owned()),
+                ..Finding::new(Severity::Error, "component", format!("it {error}"))
+            }],
             used: Vec::new(),
             policy: None,
         }

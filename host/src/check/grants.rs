@@ -154,3 +154,110 @@ fn written<'g>(
     let list = grants.list(grant).iter();
     list.filter(move |pattern| !unasked.contains(pattern))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Severity, idle, imported, unused};
+    use crate::check::Finding;
+    use crate::policy::{Grant, Grants};
+    use crate::sandbox::Registrations;
+
+    fn grants(list: &[(Grant, &str)]) -> Grants {
+        let of = |wanted| {
+            let granted = list.iter().filter(|(grant, _)| *grant == wanted);
+            granted.map(|(_, p)| p.parse().unwrap()).collect()
+        };
+        Grants {
+            query: of(Grant::Query),
+            event: of(Grant::Event),
+            emit: of(Grant::Emit),
+            request: of(Grant::Request),
+            exchange: of(Grant::Exchange),
+            listen: of(Grant::Listen),
+            any_query: false,
+            any_event: false,
+            policy_file: "p.toml".to_owned(),
+        }
+    }
+
+    fn imports(names: &[&str]) -> Vec<String> {
+        let full = names
+            .iter()
+            .map(|name| format!("conche:handler/{name}@0.1.0"));
+        full.collect()
+    }
+
+    #[track_caller]
+    fn check(found: &[Finding], severity: Severity, expected: &[&str]) {
+        let whats: Vec<_> = found.iter().map(|finding| &*finding.what).collect();
+        assert_eq!(whats, expected);
+        assert!(found.iter().all(|finding| finding.severity == severity));
+    }
+
+    #[test]
+    fn what_was_asked_for_in_vain_says_more_than_an_import() {
+        let imports = imports(&["emit", "request"]);
+        let asked = [
+            (Grant::Emit, "a.Granted".to_owned()),
+            (Grant::Request, "b.Refused".to_owned()),
+        ];
+        let grants = grants(&[(Grant::Emit, "a.*")]);
+        let found = imported(&imports, &grants, &asked.into());
+        let expected = ["it asks `b.Refused`, which is not granted"];
+        check(&found, Severity::Warning, &expected);
+        let mend = "add \"b.Refused\" to request in [grants] of p.toml";
+        assert_eq!(found[0].mend.as_deref(), Some(mend));
+        let found = imported(&imports, &grants, &[].into());
+        let expected = ["it imports request, of which nothing is granted"];
+        check(&found, Severity::Warning, &expected);
+    }
+
+    #[test]
+    fn only_what_somebody_wrote_can_be_too_much() {
+        let mut registrations = Registrations::default();
+        registrations
+            .queries
+            .push(("get".into(), "a.users.Get".to_owned()));
+        let default = grants(&[(Grant::Query, "a.>"), (Grant::Event, "events.>")]);
+        let written = [
+            (Grant::Query, "a.>"),
+            (Grant::Query, "a.users.*"),
+            (Grant::Query, "a.orders.*"),
+            (Grant::Event, "events.>"),
+            (Grant::Emit, "events.>"),
+            (Grant::Listen, "events.>"),
+        ];
+        let written = Grants {
+            any_event: true,
+            ..grants(&written)
+        };
+        let found = unused(&imports(&["emit"]), &written, &default, &registrations);
+        let expected = [
+            "query has \"a.orders.*\", and nothing it registers matches that",
+            "any-event is granted, and it registers no such default",
+            "listen is granted, and it does not import listeners",
+        ];
+        check(&found, Severity::Note, &expected);
+    }
+
+    #[test]
+    fn what_can_never_run_is_not_meant() {
+        let none = Registrations::default();
+        let found = idle(&imports(&["listeners"]), &none);
+        let expected = [
+            "it registers nothing: no host would ever call it",
+            "it imports listeners and registers none: it can add none",
+        ];
+        check(&found, Severity::Warning, &expected);
+        let mut some = Registrations::default();
+        some.listeners.push("heard".into());
+        let expected =
+            ["it registers listeners and does not import listeners: they never hear anything"];
+        check(&idle(&[], &some), Severity::Warning, &expected);
+        check(
+            &idle(&imports(&["listeners"]), &some),
+            Severity::Warning,
+            &[],
+        );
+    }
+}

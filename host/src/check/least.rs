@@ -101,3 +101,58 @@ fn toml_key(key: &str) -> String {
     }
     quoted(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+    use crate::check::limits::Measure;
+    use crate::policy::limits::{CPU, MEMORY};
+    use crate::policy::{Grant, RawPolicy};
+    use crate::sandbox::{Registrations, Seen};
+    use crate::settings::Document;
+
+    fn registrations() -> Registrations {
+        let mut registrations = Registrations::default();
+        for number in 1..6 {
+            let op = format!("cyverse.a-rather-long-name.Number{number}");
+            registrations.queries.push(("one".into(), op));
+        }
+        let odd = "no subject: \"quoted\"".to_owned();
+        registrations.events.push(("odd".into(), odd));
+        registrations.any_event = Some("any".into());
+        registrations
+    }
+
+    fn seen() -> Seen {
+        Seen {
+            asked: [
+                (Grant::Emit, "org.example.Done".to_owned()),
+                (Grant::Emit, "$JS.API.INFO".to_owned()),
+            ]
+            .into(),
+            config_keys: ["greeting".to_owned(), "a b".to_owned()].into(),
+            ..Seen::default()
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_granted_and_the_rest_to_be_filled_in() {
+        let measure = |limit, used, given| Measure {
+            limit,
+            used: Some(used),
+            given,
+            most: None,
+        };
+        let needs = [
+            measure(&CPU, 10, 1000),
+            measure(&MEMORY, 90 << 20, 64 << 20),
+        ];
+        let imports = ["emit", "listeners"].map(|name| format!("conche:handler/{name}@0.1.0"));
+        let name = "odd".parse().unwrap();
+        let text = text(&name, &registrations(), &imports, &seen(), &needs);
+        insta::assert_snapshot!(text);
+        let document = Document::parse("odd.toml", &text).unwrap();
+        document.read(RawPolicy::read);
+        assert_eq!(document.into_mistakes().to_string(), "");
+    }
+}

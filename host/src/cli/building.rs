@@ -212,11 +212,14 @@ fn summary(built: &Built, seconds: f64) -> String {
     let imports: Vec<_> = handler
         .filter(|name| !["types", "registration"].contains(name))
         .collect();
+    let imports = match imports.as_slice() {
+        [] => "nothing".to_owned(),
+        imports => imports.join(" "),
+    };
     format!(
-        "built     {} ({}) in {seconds:.1} s\nimports   {}\n",
+        "built     {} ({}) in {seconds:.1} s\nimports   {imports}\n",
         file.display(),
-        size(*bytes),
-        imports.join(" ")
+        size(*bytes)
     )
 }
 

@@ -149,6 +149,7 @@ fn verdict(checked: &Checked) -> String {
         checked.count(Severity::Warning),
     );
     match (errors, warnings) {
+        _ if checked.used.is_empty() => "it does not start".to_owned(),
         (0, 0) => "it runs under this policy".to_owned(),
         (0, _) => format!("it runs under this policy: {}", plural(warnings, "warning")),
         _ => format!(

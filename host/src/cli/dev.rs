@@ -1,6 +1,6 @@
 //! `conche dev`: the host on its embedded bus, with the HTTP gateway.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -43,23 +43,30 @@ impl Dev {
         let mut flags = self.common.flags();
         flags.listen = self.listen;
         #[cfg(feature = "kit")]
-        let dir = if self.build {
-            building::serve(&self.dir)?
-        } else {
-            self.dir
+        let (dir, sources) = match self.build {
+            true => (building::serve(&self.dir)?, Some(self.dir)),
+            false => (self.dir, None),
         };
         #[cfg(not(feature = "kit"))]
-        let dir = self.dir;
+        let (dir, sources) = (self.dir, None);
         flags.policies = Some(dir.clone());
         flags.plugins = Some(dir);
-        serve::serve(Config::load(Mode::Dev, &flags)?, banner)
+        let config = Config::load(Mode::Dev, &flags)?;
+        serve::serve(config, move |host| banner(host, sources.as_deref()))
     }
 }
 
 /// What a person wants to know at the start; its last line says that all is up.
-fn banner(host: &Host) -> String {
+fn banner(host: &Host, sources: Option<&Path>) -> String {
+    let watched = match sources {
+        Some(dir) => format!(
+            "watching {}: save a source, and it is built\n",
+            dir.display()
+        ),
+        None => serve::watched(host),
+    };
     let mut text = format!(
-        "conche {} for development: no NATS, and every plugin is granted everything\n\n{}",
+        "conche {} for development: no NATS, and every plugin is granted everything\n\n{}\n{watched}",
         env!("CARGO_PKG_VERSION"),
         serve::plugins(host)
     );

@@ -36,12 +36,13 @@ impl Run {
 fn banner(host: &Host) -> String {
     let config = host.config();
     let mut text = format!(
-        "conche {} on NATS: queue group {}, stream {}, durables {}-<plugin>\n\n{}ready",
+        "conche {} on NATS: queue group {}, stream {}, durables {}-<plugin>\n\n{}\n{}ready",
         env!("CARGO_PKG_VERSION"),
         config.nats.queue_group,
         config.events.stream,
         config.events.durable,
-        serve::plugins(host)
+        serve::plugins(host),
+        serve::watched(host)
     );
     if let Some(address) = host.gateway() {
         text.push_str(&format!(" gateway=http://{address}"));

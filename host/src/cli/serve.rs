@@ -28,7 +28,10 @@ pub(super) fn guests(config: &Config) -> anyhow::Result<Runtime> {
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends at once.
-pub(super) fn serve(config: Config, banner: fn(&Host) -> String) -> anyhow::Result<ExitCode> {
+pub(super) fn serve(
+    config: Config,
+    banner: impl FnOnce(&Host) -> String + Send + 'static,
+) -> anyhow::Result<ExitCode> {
     log::start(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -54,7 +57,7 @@ pub(super) fn serve(config: Config, banner: fn(&Host) -> String) -> anyhow::Resu
 async fn run(
     config: Config,
     io: &tokio::runtime::Handle,
-    banner: fn(&Host) -> String,
+    banner: impl FnOnce(&Host) -> String,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let shutdown = Shutdown::default();
@@ -124,7 +127,7 @@ impl Signals {
     }
 }
 
-/// Who serves what, what was refused and why, and where it lies.
+/// Who serves what, what was refused and why.
 pub(super) fn plugins(host: &Host) -> String {
     let registry = host.dispatcher().registry();
     let report = host.report().borrow().clone();
@@ -144,11 +147,13 @@ pub(super) fn plugins(host: &Host) -> String {
         let file = file.strip_prefix(dir).unwrap_or(file).display();
         text.push_str(&format!("{file} is passed over\n{}", indented(reason)));
     }
-    text.push_str(&format!(
-        "\nwatching {}: drop or change a .wasm component there\n",
-        dir.display()
-    ));
     text
+}
+
+/// Where components are looked for.
+pub(super) fn watched(host: &Host) -> String {
+    let dir = host.config().plugins.dir.display();
+    format!("watching {dir}: drop or change a .wasm component there\n")
 }
 
 fn indented(reason: &str) -> String {

@@ -100,6 +100,13 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether it is an interface of WASI that a host does not have.
+    pub fn is_about_wasi(&self) -> bool {
+        matches!(self, LoadError::WrongWorld { reason } if reason.contains("`wasi:"))
+    }
+}
+
 impl Sandbox {
     /// Makes bytes a component that is ready for instances. From the cache it takes some
     /// milliseconds; else it compiles, 0.05 s for a Rust guest and up to 10 s for Python, and the

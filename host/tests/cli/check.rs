@@ -210,3 +210,46 @@ fn what_is_no_plugin_is_refused_as_one_document_too() {
     let run = place.run(&["check", &place.guest("greeter"), "--policy", policy]);
     assert_eq!((run.code, &*run.stdout), (Some(3), ""));
 }
+
+/// `(component (import "wasi:http/types@0.2.0" (instance (export "f" (func)))))`
+const WANTS_HTTP: &[u8] = b"\0asm\x0d\0\x01\0\
+    \x07\x0e\x01\x42\x02\x01\x40\0\x01\0\x04\0\x01f\x01\0\
+    \x0a\x1a\x01\0\x15wasi:http/types@0.2.0\x05\0";
+
+#[test]
+fn what_no_host_has_is_named() {
+    let place = Place::new();
+    std::fs::write(place.dir.path().join("web.wasm"), WANTS_HTTP).unwrap();
+    let run = place.run(&["check", "web.wasm", "--json"]);
+    assert_eq!(run.code, Some(5), "{run:?}");
+    assert!(
+        whats(&run)[0].contains("`wasi:http/types@0.2.0`"),
+        "{run:?}"
+    );
+    let mend = findings(&run)[0]["mend"].to_string();
+    assert!(mend.contains("hosts give cli, clocks"), "{mend}");
+}
+
+/// Compiled once, and kept: it takes long.
+#[test]
+fn toolchain_a_runtime_is_told_with_what_it_holds() {
+    let place = Place::new();
+    let policy = place.file("policy.toml", "[limits]\nmemory = \"1MiB\"\n");
+    let cache = std::env::home_dir().unwrap().join(".cache");
+    let kept = [("XDG_CACHE_HOME", cache.to_str().unwrap())];
+    for (language, runtime) in [("python", "CPython"), ("js", "QuickJS")] {
+        let component = place.guest_in(language, "greeter");
+        let run = place.run_with(&["check", &component, "--policy", policy, "--json"], &kept);
+        assert_eq!(run.code, Some(5), "{run:?}");
+        let checked: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(checked["runtime"]["name"], runtime);
+        let found = findings(&run);
+        let what = "a fresh instance wants more than 1 MiB of memory";
+        assert_eq!(found[0]["what"], what);
+        let mend = found[0]["mend"].as_str().unwrap();
+        assert!(mend.starts_with("set memory = \""), "{mend}");
+        let lies = format!(" before any call: {runtime} lies in it");
+        let whats = whats(&run);
+        assert!(whats.iter().any(|what| what.ends_with(&lies)), "{whats:?}");
+    }
+}

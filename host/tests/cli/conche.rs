@@ -41,6 +41,15 @@ impl Place {
         file
     }
 
+    /// As [`Place::guest`], an example plugin in another language than Rust.
+    pub(crate) fn guest_in(&self, language: &str, name: &str) -> String {
+        let rust = guest(name);
+        let all = rust.parent().unwrap().parent().unwrap();
+        let file = format!("{name}.wasm");
+        std::fs::copy(all.join(language).join(&file), self.dir.path().join(&file)).unwrap();
+        file
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_conche"));
         command

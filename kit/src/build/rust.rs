@@ -28,7 +28,7 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     // Its own scratch: what the author's `cargo test` builds natively stays valid.
     let target = project.scratch();
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--target", TARGET]);
+    command.args(["build", "--quiet", "--release", "--target", TARGET]);
     command.arg("--message-format=json-render-diagnostics");
     command
         .arg("--target-dir")
