@@ -6,8 +6,9 @@ const c = @import("c.zig");
 const errors = @import("errors.zig");
 const arena = @import("memory.zig").arena;
 
-pub fn get(key: [:0]const u8) ?[]const u8 {
-    return c.conche_config(key).optional();
+pub fn get(key: [:0]const u8) ?[:0]const u8 {
+    const value = c.conche_config(key);
+    return if (value.ptr) |ptr| ptr[0..value.len :0] else null; // what the library hands out ends in a NUL
 }
 
 pub fn keys() std.mem.Allocator.Error![]const []const u8 {

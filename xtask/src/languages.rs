@@ -25,10 +25,11 @@ const GUESTS: [(&str, &str); 2] = [
 ];
 
 /// Where Zig is written.
-const ZIG_SOURCES: [&str; 5] = [
+const ZIG_SOURCES: [&str; 6] = [
     "guest-sdk/zig",
     "kit/templates/zig",
     "plugins",
+    "tests/guests/capabilities",
     "tests/guests/hostile_langs",
     "tests/guests/zig_sdk",
 ];
