@@ -10,7 +10,8 @@ const arena = @import("memory.zig").arena;
 
 const DataError = errors.DataError;
 
-/// JSON text as it is, any value of it: read and written with the digits and the order it had.
+/// JSON text of any value: read and written with the digits and the order it had. As the whole data of a
+/// message it is the very text that came.
 pub const Json = struct {
     text: []const u8,
 
@@ -25,6 +26,7 @@ pub const Json = struct {
 pub fn decodeData(comptime T: type, event: *const c.Event) DataError!T {
     var value: *const c.Value = undefined;
     if (c.conche_parse_data(event, &value)) |err| return errors.faultFromC(err);
+    if (T == Json and event.data.kind == .json) return .{ .text = event.data.bytes.slice() };
     return decode(T, value, null);
 }
 

@@ -36,6 +36,10 @@ fn raw(given: conche.Json) conche.Json {
     return given;
 }
 
+fn length(given: conche.Json) usize {
+    return given.text.len;
+}
+
 fn nothing() void {}
 
 fn infinite() f64 {
@@ -183,6 +187,7 @@ pub const plugin: conche.Plugin = .{
     .handlers = &.{
         conche.query("shapes", shapes, &.{"cyverse.zig.Shapes"}),
         conche.query("raw", raw, &.{"cyverse.zig.Raw"}),
+        conche.query("length", length, &.{"cyverse.zig.Length"}),
         conche.query("nothing", nothing, &.{"cyverse.zig.Nothing"}),
         conche.query("infinite", infinite, &.{"cyverse.zig.Infinite"}),
         conche.query("whole", whole, &.{"cyverse.zig.Whole"}),
