@@ -27,7 +27,7 @@ const GUESTS: [(&str, &str); 2] = [
 /// One plugin in one language.
 pub(crate) struct Project {
     pub(crate) language: String,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Where its component goes.
     pub(crate) component: PathBuf,
     policy: Option<PathBuf>,
