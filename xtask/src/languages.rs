@@ -37,7 +37,7 @@ const ZIG_SOURCES: [&str; 6] = [
 /// One plugin in one language.
 pub(crate) struct Project {
     pub(crate) language: String,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Where its component goes.
     pub(crate) component: PathBuf,
     policy: Option<PathBuf>,

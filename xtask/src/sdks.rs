@@ -22,7 +22,7 @@ pub(crate) struct Suite {
     get: &'static str,
 }
 
-const SUITES: [Suite; 2] = [
+const SUITES: [Suite; 3] = [
     Suite {
         language: "js",
         directory: "guest-sdk/js",
@@ -36,6 +36,13 @@ const SUITES: [Suite; 2] = [
         program: "python3",
         arguments: &["-m", "unittest"],
         get: "install Python 3.10 or newer; on Debian: apt-get install python3-venv",
+    },
+    Suite {
+        language: "go",
+        directory: "guest-sdk/go",
+        program: "go",
+        arguments: &["test", "./..."],
+        get: "install Go 1.26 or newer",
     },
 ];
 
@@ -56,7 +63,8 @@ impl Suite {
         } = self;
         let mut version = Command::new(program);
         version.arg("--version").env("PATH", path);
-        if version.stdout(Stdio::null()).status().is_err() {
+        version.stdout(Stdio::null()).stderr(Stdio::null());
+        if version.status().is_err() {
             bail!("no {program}, and {directory} is tested with it: {get}");
         }
         let mut command = Command::new(program);
