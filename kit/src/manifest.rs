@@ -156,3 +156,56 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 fn default_tests() -> PathBuf {
     PathBuf::from("tests")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Engine, Kind, Manifest, Use};
+    use crate::Language;
+
+    #[test]
+    fn a_manifest_says_little() {
+        let text = "name = 'a-1'\nlanguage = 'ts'\nkind = 'both'\nuses = ['emit', 'listeners']\n";
+        let manifest = Manifest::parse(text).unwrap();
+        assert_eq!(manifest.language, Language::Ts);
+        assert_eq!(manifest.kind, Kind::Both);
+        assert_eq!(manifest.imports(), [Use::Emit, Use::Listeners]);
+        assert_eq!(manifest.js.engine, Engine::Quickjs);
+        assert_eq!(manifest.tests.to_str(), Some("tests"));
+        assert_eq!(manifest.policy, None);
+    }
+
+    /// What is written after a name, and what the error must tell of it.
+    fn refused(rest: &str, reason: &str) {
+        let text = format!("name = 'a'\n{rest}");
+        let error = Manifest::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{rest}: {error}");
+    }
+
+    #[test]
+    fn a_mistake_is_named() {
+        refused("kind = 'query'", "missing field `language`");
+        refused("language = 'rust'", "missing field `kind`");
+        refused(
+            "language = 'rust'\nkind = 'all'",
+            "expected one of `query`, `event`, `both`",
+        );
+        refused("language = 'perl'\nkind = 'both'", "unknown variant `perl`");
+        refused(
+            "language = 'js'\nkind = 'both'\nuse = []",
+            "unknown field `use`",
+        );
+        refused(
+            "language = 'js'\nkind = 'both'\nuses = ['log']",
+            "unknown variant `log`",
+        );
+        let uses = "language = 'zig'\nkind = 'both'\nuses = ['emit']";
+        refused(uses, "`uses` says nothing for zig: its linker drops");
+        let engine = "language = 'go'\nkind = 'both'\n[js]\nengine = 'starlingmonkey'";
+        refused(engine, "[js] says nothing for go: delete it");
+        let error = Manifest::parse("name = 'A b'\nlanguage = 'c'\nkind = 'query'").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`A b` is no plugin name: 1 to 64 of a-z, 0-9, `_` and `-`"
+        );
+    }
+}

@@ -98,3 +98,57 @@ fn policy(kind: Kind) -> &'static str {
          [limits]\ndeadline = \"2s\"\n"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::tempdir;
+
+    use super::create;
+    use crate::{Kind, Language, Project};
+
+    #[test]
+    fn a_project_says_what_it_is_and_has_no_placeholders() {
+        for language in Language::ALL {
+            for kind in Kind::ALL {
+                let dir = tempdir().unwrap();
+                let project = create(dir.path(), "my-plugin", language, kind).unwrap();
+                assert_eq!(
+                    project.manifest,
+                    Project::open(dir.path()).unwrap().manifest
+                );
+                assert_eq!(
+                    (project.manifest.language, project.manifest.kind),
+                    (language, kind)
+                );
+                assert!(project.policy().is_some(), "{language}");
+                assert!(project.tests().is_dir(), "{language}");
+                for entry in fs::read_dir(dir.path()).unwrap().flatten() {
+                    let text = fs::read_to_string(entry.path()).unwrap_or_default();
+                    assert!(
+                        !text.contains("{{"),
+                        "{language}: {}",
+                        entry.path().display()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_there_stays_as_it_is() {
+        let dir = tempdir().unwrap();
+        fs::write(dir.path().join("mine"), "").unwrap();
+        for there in [dir.path().to_owned(), dir.path().join("mine")] {
+            let error = create(&there, "a", Language::C, Kind::Query).unwrap_err();
+            assert!(error.to_string().contains("is there already"), "{error}");
+        }
+        let error = create(&dir.path().join("b"), "B", Language::C, Kind::Query).unwrap_err();
+        assert!(
+            error.to_string().starts_with("`B` is no plugin name"),
+            "{error}"
+        );
+        assert!(!dir.path().join("b").exists());
+    }
+}

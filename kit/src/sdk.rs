@@ -170,3 +170,43 @@ fn is_leftover(path: &Path) -> bool {
     ];
     names.iter().any(|name| path.ends_with(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::tempdir;
+
+    use super::{Files, sync};
+
+    #[test]
+    fn a_directory_is_made_to_hold_these_files() {
+        let dir = tempdir().unwrap();
+        let files = |list: &[(&'static str, &'static str)]| -> Files {
+            let pairs = list.iter();
+            let pairs = pairs.map(|(path, text)| ((*path).into(), text.as_bytes().into()));
+            pairs.collect()
+        };
+        let of_old = files(&[("a/kept", "1"), ("a/gone", "2"), ("changed", "3")]);
+        sync(&of_old, dir.path()).unwrap();
+        let module = dir.path().join("node_modules/m.js");
+        fs::create_dir(module.parent().unwrap()).unwrap();
+        fs::write(&module, "a toolchain's").unwrap();
+        let kept = dir.path().join("a/kept");
+        let written = fs::metadata(&kept).unwrap().modified().unwrap();
+
+        sync(
+            &files(&[("a/kept", "1"), ("changed", "4"), ("b/new", "5")]),
+            dir.path(),
+        )
+        .unwrap();
+
+        let read = |path: &str| fs::read_to_string(dir.path().join(path)).ok();
+        assert_eq!(read("a/gone"), None);
+        assert_eq!(read("changed").as_deref(), Some("4"));
+        assert_eq!(read("b/new").as_deref(), Some("5"));
+        assert!(module.is_file());
+        // Or toolchains would build it anew.
+        assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), written);
+    }
+}

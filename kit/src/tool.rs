@@ -137,3 +137,89 @@ fn dotted(numbers: &[u32]) -> String {
     let parts: Vec<_> = numbers.iter().map(u32::to_string).collect();
     parts.join(".")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::{Tool, numbers, run};
+    use crate::project::Project;
+
+    /// Of no name that a PATH might have.
+    const TOOL: Tool = Tool {
+        program: "conche-test-tool",
+        beside: &["tools"],
+        version: &["--version"],
+        least: &[1, 26],
+        get: "get it there",
+    };
+
+    /// A project, with the tool beside it if it shall say something.
+    fn project(says: Option<&str>) -> (TempDir, Project) {
+        let dir = tempdir().unwrap();
+        let manifest = "name = 'a'\nlanguage = 'go'\nkind = 'query'\n";
+        fs::write(dir.path().join(crate::MANIFEST), manifest).unwrap();
+        if let Some(says) = says {
+            let program = dir.path().join("tools").join(TOOL.program);
+            fs::create_dir(program.parent().unwrap()).unwrap();
+            fs::write(&program, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        let project = Project::open(dir.path()).unwrap();
+        (dir, project)
+    }
+
+    fn refused(says: Option<&str>, reason: &str) {
+        let (_dir, project) = project(says);
+        let error = TOOL.find(&project).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(error.ends_with("; get it: get it there"), "{error}");
+    }
+
+    #[test]
+    fn a_tool_is_found_beside_the_project() {
+        let (dir, project) = project(Some("tool version go1.27.3 linux"));
+        let found = TOOL.find(&project).unwrap();
+        assert!(found.starts_with(dir.path()), "{found:?}");
+    }
+
+    #[test]
+    fn a_tool_that_will_not_do_is_named_with_the_line_that_gets_it() {
+        refused(
+            None,
+            "building `a` needs conche-test-tool 1.26 or newer, and there is none",
+        );
+        refused(
+            Some("1.9.4"),
+            "is version 1.9.4, and 1.26 or newer is needed",
+        );
+        refused(Some("hello"), "does not say its version");
+    }
+
+    #[test]
+    fn versions_are_read_as_programs_print_them() {
+        assert_eq!(
+            numbers("go version go1.26.8 linux/amd64"),
+            Some(vec![1, 26, 8])
+        );
+        assert_eq!(numbers("v22.1.0\n"), Some(vec![22, 1, 0]));
+        assert_eq!(numbers("componentize-py 0.25.1"), Some(vec![0, 25, 1]));
+        assert_eq!(numbers("version 7"), None);
+    }
+
+    #[test]
+    fn what_a_failed_step_said_is_shown_with_its_line() {
+        let mut command = Command::new("/bin/sh");
+        let error = run(command.args(["-c", "echo out; echo bad >&2; exit 3"])).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("bad\n`sh -c "), "{text}");
+        assert!(text.ends_with("failed (exit status: 3)"), "{text}");
+        let mut command = Command::new("/bin/sh");
+        let error = run(command.args(["-c", "echo out; exit 1"])).unwrap_err();
+        assert!(error.to_string().starts_with("out\n"), "{error}");
+    }
+}
