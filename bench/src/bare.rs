@@ -5,6 +5,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use conche::envelope::{CloudEvent, Payload};
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -55,7 +56,7 @@ impl Bare {
         let component = Component::from_binary(engine, component)?;
         let mut linker = Linker::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        linker.define_unknown_imports_as_traps(&component)?;
+        trap_on_own_imports(&mut linker, &component)?;
         let pre = linker.instantiate_pre(&component)?;
         component.initialize_copy_on_write_image()?;
         Ok(Bare {
@@ -75,6 +76,28 @@ impl Bare {
         let guest = self.indices.load(&mut store, &instance)?;
         Ok(BareInstance { store, guest })
     }
+}
+
+/// Not on all that is unknown: WASI's interfaces are known under versions that are close enough.
+fn trap_on_own_imports(linker: &mut Linker<State>, component: &Component) -> wasmtime::Result<()> {
+    let engine = linker.engine().clone();
+    for (name, import) in component.component_type().imports(&engine) {
+        let ComponentItem::ComponentInstance(interface) = import.ty else {
+            continue;
+        };
+        if !name.starts_with("conche:") {
+            continue;
+        }
+        let mut instance = linker.instance(name)?;
+        for (function, export) in interface.exports(&engine) {
+            if matches!(export.ty, ComponentItem::ComponentFunc(_)) {
+                instance.func_new(function, |_, _, _, _| {
+                    wasmtime::bail!("the bare call has no host")
+                })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl BareInstance {
