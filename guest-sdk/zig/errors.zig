@@ -169,18 +169,9 @@ pub fn faultFromC(known: *const c.Error) DataError {
     return error.Fault;
 }
 
-/// What the host is told when a handler returns this error.
+/// What the host is told when a handler, or the plugin's own `register`, returns this error.
 pub fn toC(err: anyerror) *const c.Error {
     return remembered(err) orelse unforeseen(.failure, err);
-}
-
-/// What the host is told when the plugin's own `register` does: the message alone.
-pub fn refusal(err: anyerror) *const c.Error {
-    const known = remembered(err) orelse return unforeseen(.other, err);
-    const plain = arena.create(c.Error) catch return known;
-    plain.* = known.*;
-    if (known.kind == .fault) plain.kind = .other;
-    return plain;
 }
 
 fn unforeseen(kind: c.Error.Kind, err: anyerror) *c.Error {

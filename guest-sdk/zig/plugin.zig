@@ -195,7 +195,7 @@ fn Registers(comptime register: *const fn () anyerror!void) type {
     return struct {
         fn hook() callconv(.c) ?*const c.Error {
             errors.forget();
-            register() catch |err| return errors.refusal(err);
+            register() catch |err| return errors.toC(err);
             return null;
         }
     };
