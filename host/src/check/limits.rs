@@ -28,7 +28,7 @@ pub(super) struct Measure {
     pub(super) most: Option<u64>,
 }
 
-/// One limit and its use, for a reader: milliseconds, bytes or pieces.
+/// One limit and its use, for a reader.
 #[derive(Debug, Clone, Serialize)]
 pub struct Amount {
     /// The key in `[limits]`.
@@ -37,6 +37,8 @@ pub struct Amount {
     pub used: u64,
     /// What the policy gives.
     pub given: u64,
+    /// Of both: `ms`, `bytes` or `count`.
+    pub unit: &'static str,
     /// Both, as a person reads them.
     #[serde(skip)]
     pub text: (String, String),
@@ -193,6 +195,11 @@ impl Measure {
             limit: self.limit.key,
             used,
             given: self.given,
+            unit: match self.limit.unit {
+                Unit::Time => "ms",
+                Unit::Bytes => "bytes",
+                Unit::Count => "count",
+            },
             text: (self.shown(used), self.shown(self.given)),
         })
     }
