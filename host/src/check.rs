@@ -133,6 +133,10 @@ impl Candidate {
                 registrations,
             ));
             findings.extend(grants::idle(imports, registrations));
+            if registrations.reusable {
+                let usage = &as_written.seen.usage;
+                findings.extend(limits::never_kept(usage, &self.policy));
+            }
             let runtime = self.runtime.as_ref();
             findings.extend(runtime.and_then(|runtime| runtime.not_reused(registrations)));
             let needs = limits::measures(full, &self.default.limits, calls);

@@ -8,11 +8,11 @@ use super::rehearsal::Rehearsal;
 use super::{Finding, Severity};
 use crate::config::CallsConfig;
 use crate::plugin::RegisterError;
-use crate::policy::Limits;
 use crate::policy::limits::{
     CPU, DEADLINE, HANDLES, Limit, MEMORY, REGISTER_DEADLINE, TABLE_ELEMENTS, Unit,
 };
-use crate::sandbox::Failure;
+use crate::policy::{InstanceMode, Limits, Policy};
+use crate::sandbox::{Failure, Usage};
 
 /// Of a limit, what a single call with next to no data should leave: a part in so many.
 const HEADROOM: u64 = 4;
@@ -28,7 +28,7 @@ pub(super) struct Measure {
     pub(super) most: Option<u64>,
 }
 
-/// One limit and its use, for a reader: milliseconds, bytes or pieces.
+/// One limit and its use, for a reader.
 #[derive(Debug, Clone, Serialize)]
 pub struct Amount {
     /// The key in `[limits]`.
@@ -37,6 +37,8 @@ pub struct Amount {
     pub used: u64,
     /// What the policy gives.
     pub given: u64,
+    /// Of both: `ms`, `bytes` or `count`.
+    pub unit: &'static str,
     /// Both, as a person reads them.
     #[serde(skip)]
     pub text: (String, String),
@@ -90,6 +92,22 @@ pub(super) fn measures(
         ),
         measure(&HANDLES, false, 0, whole(limits.handles)),
     ]
+}
+
+/// That no instance of a reusable plugin is small enough after its call to be kept.
+pub(super) fn never_kept(usage: &Usage, policy: &Policy) -> Option<Finding> {
+    let instances = &policy.instances;
+    let (held, mark) = (usage.call_memory_bytes, instances.memory_mark_bytes);
+    if instances.mode == InstanceMode::Fresh || held <= mark {
+        return None;
+    }
+    let [held, mark] = [held, mark].map(|bytes| shown(Unit::Bytes, whole(bytes)));
+    let what = format!(
+        "it is reusable, and each call gets a fresh instance: {held} after a call is above memory-mark, {mark}"
+    );
+    let file = &policy.grants.policy_file;
+    let mend = format!("raise memory in [limits], or memory-mark in [instances] of {file}");
+    Some(Finding::new(Severity::Warning, "instances", what).with(mend))
 }
 
 /// The limit that a failure ran into, if it was one.
@@ -177,6 +195,11 @@ impl Measure {
             limit: self.limit.key,
             used,
             given: self.given,
+            unit: match self.limit.unit {
+                Unit::Time => "ms",
+                Unit::Bytes => "bytes",
+                Unit::Count => "count",
+            },
             text: (self.shown(used), self.shown(self.given)),
         })
     }
@@ -200,16 +223,19 @@ impl Measure {
     }
 
     fn shown(&self, amount: u64) -> String {
-        const MIB: u64 = 1 << 20;
-        match self.limit.unit {
-            Unit::Bytes if amount.is_multiple_of(MIB) => format!("{} MiB", amount / MIB),
-            Unit::Bytes => format!("{:.1} MiB", amount as f64 / MIB as f64),
-            Unit::Time if amount.is_multiple_of(1000) && amount > 0 => {
-                format!("{} s", amount / 1000)
-            }
-            Unit::Time => format!("{amount} ms"),
-            Unit::Count => amount.to_string(),
-        }
+        shown(self.limit.unit, amount)
+    }
+}
+
+/// As a person reads it: to a tenth, where there is no need for more.
+fn shown(unit: Unit, amount: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    match unit {
+        Unit::Bytes if amount.is_multiple_of(MIB) => format!("{} MiB", amount / MIB),
+        Unit::Bytes => format!("{:.1} MiB", amount as f64 / MIB as f64),
+        Unit::Time if amount.is_multiple_of(1000) && amount > 0 => format!("{} s", amount / 1000),
+        Unit::Time => format!("{amount} ms"),
+        Unit::Count => amount.to_string(),
     }
 }
 

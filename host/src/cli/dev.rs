@@ -48,7 +48,7 @@ impl Dev {
             false => (self.dir, None),
         };
         #[cfg(not(feature = "kit"))]
-        let (dir, sources) = (self.dir, None);
+        let (dir, sources) = (self.dir, None::<PathBuf>);
         flags.policies = Some(dir.clone());
         flags.plugins = Some(dir);
         let config = Config::load(Mode::Dev, &flags)?;

@@ -136,6 +136,26 @@ fn memory_that_is_too_small_is_found_with_what_is_needed() {
 }
 
 #[test]
+fn an_instance_that_is_never_kept_is_found() {
+    let place = Place::new();
+    let policy = place.file("policy.toml", "[instances]\nmemory-mark = '1MiB'\n");
+    let greeter = place.guest("greeter");
+    let run = place.run(&["check", &greeter, "--policy", policy, "--json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let what = &whats(&run)[0];
+    assert!(
+        what.contains("each call gets a fresh instance: 1.1 MiB after a call"),
+        "{what}"
+    );
+    place.file(
+        "policy.toml",
+        "[instances]\nmemory-mark = '1MiB'\nmode = 'fresh'\n",
+    );
+    let run = place.run(&["check", &greeter, "--policy", policy, "--json"]);
+    assert_eq!(findings(&run), Vec::<Value>::new());
+}
+
+#[test]
 fn a_handler_that_spins_is_found() {
     let place = Place::new();
     let policy = place.file("policy.toml", "[limits]\ncpu = '50ms'\n");
