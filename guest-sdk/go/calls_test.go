@@ -207,12 +207,12 @@ func TestWhatIsWrongWithAPlugin(t *testing.T) {
 		expected string
 		plugin   *Plugin
 	}{
-		{"a query handler is a function without a name: name it with .As(\"…\")",
+		{"one of the query handlers is a function without a name: name it with .As(\"…\")",
 			New(event, Query(func(any) (any, error) { return nil, nil }))},
 		{"two query handlers are called `greet`: name one with .As(\"…\")",
 			New(event, Query(greet), Query(func(any) (any, error) { return nil, nil }).As("greet"))},
-		{"a query handler is nil", New(event, Query[any, any](nil))},
-		{"it has no query handler, and by `kind` in conche-plugin.toml it handles them: change the one or the other", New(event)},
+		{"one of the query handlers is nil", New(event, Query[any, any](nil))},
+		{"it has no handler of queries, and by `kind` in conche-plugin.toml it handles them: change the one or the other", New(event)},
 		{"no event handler is called `greet`: New is told of those that there are",
 			New(event, Query(greet), Register(func(r *Registration) error { r.Event("greet", "x"); return nil }))},
 		{"bad", New(event, Query(greet), Register(func(*Registration) error { return errors.New("bad") }))},

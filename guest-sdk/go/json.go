@@ -10,10 +10,17 @@ import (
 	"strings"
 )
 
+// maxDepth is how deeply data may be nested. encoding/json goes down by recursion, and allows more
+// levels than a component has stack for: the call would end.
+const maxDepth = 1000
+
 // parse reads JSON into what a pointer points to. Numbers of any length keep their digits where the
 // type lets them: in integers that are large enough, in json.Number, and in an any, which then holds
 // a json.Number.
 func parse(text string, into any) error {
+	if isTooDeep(text) {
+		return errors.New("it is nested too deep")
+	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(into); err != nil {
@@ -34,6 +41,26 @@ func write(value any) (string, error) {
 		return "", errors.New(withoutPrefix(err))
 	}
 	return strings.TrimSuffix(text.String(), "\n"), nil
+}
+
+// isTooDeep looks at brackets alone: whether they match is not asked.
+func isTooDeep(text string) bool {
+	depth := 0
+	for i := 0; i < len(text) && depth <= maxDepth; i++ {
+		switch text[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return depth > maxDepth
 }
 
 // misread says of what encoding/json refuses which field it is, and in the words of JSON.

@@ -82,22 +82,22 @@ func (p *Plugin) check() error {
 		first := p.find(role, h.name)
 		switch {
 		case h.code == 0:
-			return fmt.Errorf("a %s handler is nil", role)
+			return fmt.Errorf("one of the %s handlers is nil", role)
 		case h.name == "":
-			return fmt.Errorf("a %s handler is a function without a name: name it with .As(\"…\")", role)
+			return fmt.Errorf("one of the %s handlers is a function without a name: name it with .As(\"…\")", role)
 		case first.code != h.code:
 			return fmt.Errorf("two %s handlers are called `%s`: name one with .As(\"…\")", role, h.name)
 		}
 	}
 	for _, one := range []struct {
-		role     string
-		exported bool
-	}{{"query", host.HandlesQueries}, {"event", host.HandlesEvents}} {
+		role, many string
+		exported   bool
+	}{{"query", "queries", host.HandlesQueries}, {"event", "events", host.HandlesEvents}} {
 		switch {
 		case handles[one.role] && !one.exported:
-			return fmt.Errorf("it has a %s handler, and `kind` in conche-plugin.toml names only the other sort: say kind = \"both\"", one.role)
+			return fmt.Errorf("it has handlers of %s, and `kind` in conche-plugin.toml names only the other sort: say kind = \"both\"", one.many)
 		case !handles[one.role] && one.exported:
-			return fmt.Errorf("it has no %s handler, and by `kind` in conche-plugin.toml it handles them: change the one or the other", one.role)
+			return fmt.Errorf("it has no handler of %s, and by `kind` in conche-plugin.toml it handles them: change the one or the other", one.many)
 		}
 	}
 	return nil

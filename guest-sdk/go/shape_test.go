@@ -3,6 +3,7 @@ package conche
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,6 +59,9 @@ func TestDataIsReadOrTheFieldIsNamed(t *testing.T) {
 	refuse[[]string](t, `["a", null]`, "`[1]` is null, not a string")
 	refuse[int](t, `1 2`, "it is more than one JSON value")
 	refuse[int](t, ``, "it ends too early")
+	refuse[any](t, strings.Repeat("[", 1001), "it is nested too deep")
+	refuse[any](t, strings.Repeat(`{"a":`, 1001), "it is nested too deep")
+	check[any](t, `"`+strings.Repeat("[", 1001)+`\"["`, strings.Repeat("[", 1001)+`"[`)
 }
 
 func check[T any](t *testing.T, text string, expected T) {

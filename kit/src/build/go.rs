@@ -87,15 +87,22 @@ fn text(project: &Project, module: &str) -> String {
 fn explain(error: &anyhow::Error) -> anyhow::Error {
     let text = format!("{error:#}");
     let (said, _) = text.rsplit_once("\n`go build").unwrap_or((&text, ""));
-    let hint = if said.contains("undefined: plugin.Plugin") {
-        "the plugin is expected in a variable: var Plugin = conche.New(…)"
-    } else if said.contains("is a program, not an importable package") {
-        "a plugin is no program: begin its files with `package plugin`, and leave out `func main`"
-    } else if said.contains(&format!("{SDK}@")) || said.contains(&format!("provides package {SDK}"))
-    {
-        "go.mod says where the SDK is: `require conche.dev/conche v0.1.0` and `replace conche.dev/conche => ./.conche/sdk`"
-    } else {
-        return anyhow!("{said}");
-    };
-    anyhow!("{said}\n\n{hint}")
+    if said.contains(&format!("package {SDK}")) {
+        return anyhow!(
+            "go.mod does not say where the SDK is; add these lines: \
+             `require {SDK} v{}` and `replace {SDK} => ./.conche/sdk`",
+            env!("CARGO_PKG_VERSION")
+        );
+    }
+    if said.contains("undefined: plugin.Plugin") {
+        return anyhow!(
+            "there is no plugin: it is expected in a variable, `var Plugin = conche.New(…)`"
+        );
+    }
+    if said.contains("is a program, not an importable package") {
+        return anyhow!(
+            "a plugin is no program: begin its files with `package plugin`, and leave out `func main`"
+        );
+    }
+    anyhow!("{said}")
 }

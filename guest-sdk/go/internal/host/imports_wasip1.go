@@ -6,7 +6,8 @@ import (
 )
 
 // The functions of the host, each called where it is needed and nowhere else: the linker drops what
-// a plugin does not call, and the component does not import it.
+// a plugin does not call, and the component does not import it. What they are given the address of
+// has escaped to the heap, which does not move, whatever becomes of the stack meanwhile.
 
 //go:wasmimport conche:handler/registration@0.1.0 on-query
 func OnQuery(handler, op string)

@@ -2,6 +2,10 @@
 // plain Go values, the functions that the host has, and those that it calls. In a component they
 // are the contract's own, in files that end in _wasip1.go; elsewhere a test's double stands in.
 // It must not know what a handler looks like, nor what JSON is.
+//
+// The bindings are written by hand, not generated. There are few, and they stay: no function and no
+// record of the contract ever changes. Generated ones bring a runtime of their own, which reaches
+// into Go's, and lets a collection begin where the component model forbids it.
 package host
 
 // Matched says which registration caused a call.
@@ -11,20 +15,21 @@ type Matched struct {
 
 // Event is a message as it was received. What is absent is empty, here and below.
 type Event struct {
-	ID, Source, Type, Time    string
-	Subject, ContentType      string
-	DataSchema, TransactionID string
-	Extensions                []Extension
-	Data                      Payload
+	ID, Source, Type, Time           string
+	Subject, ContentType, DataSchema string
+	TransactionID                    string
+	Extensions                       []Extension
+	Data                             Payload
 }
 
 // Draft is a message to send.
 type Draft struct {
-	Type, Subject, ContentType string
-	DataSchema, TransactionID  string
-	Extensions                 []Extension
-	Data                       Payload
-	Key                        string
+	Type                             string
+	Subject, ContentType, DataSchema string
+	TransactionID                    string
+	Extensions                       []Extension
+	Data                             Payload
+	Key                              string
 }
 
 // Reply is the answer to a query.
