@@ -1,12 +1,10 @@
 package host
 
-import (
-	"unsafe"
-)
+import "unsafe"
 
-// What the host hands over, it first asks room for. Two things are forbidden meanwhile, by the
-// component model: to call an import, and so to let the runtime do anything that takes the time.
-// Hence the clock stands still, and no collection begins: it would run other goroutines.
+// What the host hands over, it first asks room for, and meanwhile the component model forbids every
+// import. But Go looks at the clock when the heap grows, and in a collection, which also lets other
+// goroutines run. So the clock stands still then, and no collection begins.
 
 //go:wasmimport wasi_snapshot_preview1 adapter_monotonic_clock_set_paused
 func pauseClock(paused bool)
