@@ -55,7 +55,7 @@ fn conche() -> PathBuf {
 /// Every call of the SDK, every error that can come of it, all that a message can hold.
 #[test]
 fn capabilities() {
-    for language in ["js", "python", "go", "c", "zig"] {
+    for language in ["js", "ts", "python", "go", "c", "zig"] {
         let component = support::guest(&format!("capabilities_{language}"));
         run(&component, &guests("capabilities").join(language));
     }

@@ -22,13 +22,21 @@ pub(crate) struct Suite {
     get: &'static str,
 }
 
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 4] = [
     Suite {
         language: "js",
         directory: "guest-sdk/js",
         program: "npm",
         arguments: &["test", "--silent"],
         get: "install Node 20 or newer, with npm; on Debian: apt-get install nodejs npm",
+    },
+    // The types, and every plugin in TypeScript by them.
+    Suite {
+        language: "js",
+        directory: "guest-sdk/js",
+        program: "tsc",
+        arguments: &["-p", "test/types"],
+        get: "it comes with the JavaScript toolchain; rm -r target/tools/javascript",
     },
     Suite {
         language: "python",
