@@ -157,7 +157,7 @@ mod tests {
         check(
             "- { name: a, query: q, date: 1, expect: { replay: {} } }\n- { query: q, event: e }",
             &[
-                "case `a`: `expect` needs exactly one of reply, fault, no-answer, failure: what the handler comes to",
+                "case `a`: `expect` needs exactly one of reply, fault, no-answer, failure, refused: what the handler comes to",
                 "case `a`: `expect.replay` is no key here: did you mean `reply`?",
                 "case `a`: `date` is no key here: did you mean `data`?",
                 "case 2: `name` is missing: say in a few words what the case shows",
@@ -171,7 +171,7 @@ mod tests {
                 "case `a`: `attempt` is for events: a query comes once",
                 "case `a`: it has data and text, which stand side by side: a message has one payload, so keep one of them",
                 "case `a`: `expect.done` is nothing that a query can come to: reply, fault, no-answer, failure",
-                "case `a`: `expect` needs exactly one of reply, fault, no-answer, failure: what the handler comes to",
+                "case `a`: `expect` needs exactly one of reply, fault, no-answer, failure, refused: what the handler comes to",
             ],
         );
         check(
