@@ -170,7 +170,7 @@ mod tests {
             &[
                 "case `a`: `attempt` is for events: a query comes once",
                 "case `a`: it has data and text, which stand side by side: a message has one payload, so keep one of them",
-                "case `a`: `expect.done` is nothing that a query can come to: reply, fault, no-answer, failure",
+                "case `a`: `expect.done` is nothing that a query can come to: reply, fault, no-answer, failure, refused",
                 "case `a`: `expect` needs exactly one of reply, fault, no-answer, failure, refused: what the handler comes to",
             ],
         );
