@@ -50,6 +50,7 @@ fn files(name: &str, language: Language, kind: Kind) -> Result<Files> {
         let text = String::from_utf8(bytes.into_owned()).context("a template is text")?;
         let text = text
             .replace("{{name}}", name)
+            .replace("{{crate}}", &crate_name(name))
             .replace("{{identifier}}", &name.replace('-', "_"))
             .replace("{{version}}", env!("CARGO_PKG_VERSION"));
         // A file of this name here would be about the templates themselves.
@@ -69,6 +70,15 @@ fn files(name: &str, language: Language, kind: Kind) -> Result<Files> {
         policy(kind).as_bytes().into(),
     );
     Ok(files)
+}
+
+/// Plugins may begin with a digit, crates may not.
+fn crate_name(name: &str) -> String {
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        format!("plugin-{name}")
+    } else {
+        name.to_owned()
+    }
 }
 
 fn manifest(name: &str, language: Language, kind: Kind) -> String {
@@ -134,6 +144,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_crate_has_a_name_that_cargo_takes() {
+        let named = |name: &str| {
+            let dir = tempdir().unwrap();
+            create(dir.path(), name, Language::Rust, Kind::Query).unwrap();
+            fs::read_to_string(dir.path().join("Cargo.toml")).unwrap()
+        };
+        assert!(named("9a").contains("name = \"plugin-9a\""));
+        assert!(named("a9").contains("name = \"a9\""));
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn first(
     let answer = began.elapsed();
     let source = scratch.join("hello").join(source);
     let text = fs::read_to_string(&source)?;
-    fs::write(&source, text + "\n")?;
+    fs::write(&source, text.replace("Hello", "Howdy"))?;
     let building = Instant::now();
     run(&["build", "hello"])?;
     Ok(First {

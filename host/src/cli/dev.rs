@@ -29,7 +29,7 @@ pub(crate) struct Dev {
     /// Address of the HTTP gateway; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// DIR is a plugin's project, or holds some: build them, and again whenever a source changes
+    /// DIR is a plugin's project, or holds some at the start: build them, and again whenever a source changes
     #[cfg(feature = "kit")]
     #[arg(long)]
     build: bool,

@@ -89,6 +89,18 @@ fn ci_gets_its_document() {
         document.contains("<system-out>warn   emitted n=&quot;1&quot;"),
         "{document}"
     );
+    // Who reads a report after a run that came to none must not read that of the last one.
+    let none = [
+        "test",
+        "--component",
+        "probe.wasm",
+        "probe",
+        "--filter",
+        "x-y",
+    ];
+    let run = place.run(&[&none[..], &["--junit", "out.xml"]].concat());
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(!place.dir.path().join("out.xml").exists());
 }
 
 #[test]
