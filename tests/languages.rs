@@ -6,6 +6,7 @@ mod soak;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::sandbox::{SANDBOX, load_file};
 use crate::support;
 
 /// As `target/plugins` has them.
@@ -92,6 +93,23 @@ fn guests(directory: &str) -> PathBuf {
 fn zig_sdk() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/zig_sdk");
     passes(&[&project]);
+}
+
+/// The same handlers under the same names, all on instances that serve many calls.
+#[tokio::test]
+async fn registrations() {
+    for plugin in ["greeter", "auditor", "orders"] {
+        let mut all = Vec::new();
+        for language in LANGUAGES {
+            let file = component(plugin, language);
+            let loaded = load_file(&SANDBOX, &file, |_| {}, None).await.unwrap();
+            all.push((language, loaded.registrations().clone()));
+        }
+        for (language, registrations) in &all {
+            assert!(registrations.reusable, "{plugin} in {language}");
+            assert_eq!(registrations, &all[0].1, "{plugin} in {language}");
+        }
+    }
 }
 
 #[test]
