@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // checkShape says what of a text does not fit a type though encoding/json reads it: it lets pass
@@ -185,63 +184,6 @@ func hasNil(kind reflect.Kind) bool {
 		return true
 	}
 	return false
-}
-
-// field of a struct, as JSON knows it.
-type field struct {
-	name     string
-	typ      reflect.Type
-	required bool
-}
-
-// knownFields are those of the structs met so far.
-var knownFields sync.Map
-
-// fieldsOf a struct: its own before those of structs embedded in it, which they hide.
-func fieldsOf(t reflect.Type) []field {
-	if known, ok := knownFields.Load(t); ok {
-		return known.([]field)
-	}
-	var own, embedded []field
-	knownFields.Store(t, own) // it may be embedded in itself
-	for i := range t.NumField() {
-		one := t.Field(i)
-		name, options, _ := strings.Cut(one.Tag.Get("json"), ",")
-		isPointer := one.Type.Kind() == reflect.Pointer
-		switch {
-		case one.Anonymous && name == "" && one.Type.Kind() == reflect.Struct:
-			embedded = append(embedded, fieldsOf(one.Type)...)
-		case one.Anonymous && name == "" && isPointer:
-			for _, field := range fieldsOf(one.Type.Elem()) {
-				field.required = false
-				embedded = append(embedded, field)
-			}
-		case one.IsExported() && name != "-":
-			if name == "" {
-				name = one.Name
-			}
-			isOptional := isPointer || strings.Contains(options, "omit")
-			own = append(own, field{name, one.Type, !isOptional})
-		}
-	}
-	known := append(own, embedded...)
-	knownFields.Store(t, known)
-	return known
-}
-
-// find is where a field is, by the rules of encoding/json; -1 for none.
-func find(known []field, name string) int {
-	for i := range known {
-		if known[i].name == name {
-			return i
-		}
-	}
-	for i := range known {
-		if strings.EqualFold(known[i].name, name) {
-			return i
-		}
-	}
-	return -1
 }
 
 func join(path, name string) string {

@@ -64,6 +64,75 @@ func TestDataIsReadOrTheFieldIsNamed(t *testing.T) {
 	check[any](t, `"`+strings.Repeat("[", 1001)+`\"["`, strings.Repeat("[", 1001)+`"[`)
 }
 
+type id struct {
+	ID   string `json:"id"`
+	Kind string
+}
+
+type labels struct {
+	Label string
+	Kind  string `json:"kind"`
+}
+
+type Code string
+
+type node struct {
+	*node
+	Value int
+}
+
+// Of two fields with one name encoding/json knows one or none, and no other is asked for.
+func TestFieldsOfEmbeddedStructsAreThoseOfEncodingJSON(t *testing.T) {
+	type shadowing struct {
+		id
+		ID string `json:"id"`
+	}
+	check(t, `{"id": "a", "Kind": "b"}`, shadowing{id{Kind: "b"}, "a"})
+	refuse[shadowing](t, `{"Kind": "b"}`, "`id` is missing")
+
+	type twice struct {
+		id
+		other struct{ id }
+		labels
+		inner
+	}
+	check(t, `{"id": "a", "Kind": "b", "Label": "c", "kind": "d"}`,
+		twice{id: id{"a", "b"}, labels: labels{Kind: "d"}})
+	refuse[twice](t, `{"id": "a", "kind": "d"}`, "`Kind` is missing")
+
+	type diamond struct {
+		left
+		right
+	}
+	check(t, `{}`, diamond{})
+
+	type tagged struct {
+		id
+		renamed
+	}
+	check(t, `{"id": "a", "Kind": "b"}`, tagged{id{ID: "a"}, renamed{"b"}})
+
+	code := Code("a")
+	check(t, `{"Code": "a"}`, struct{ *Code }{&code})
+	check(t, `{}`, struct{ *Code }{})
+	refuse[struct{ Code }](t, `{}`, "`Code` is missing")
+	refuse[node](t, `{}`, "`Value` is missing")
+	check(t, `{"-": 1}`, struct {
+		Dash int `json:"-,"`
+		None int `json:"-"`
+	}{Dash: 1})
+}
+
+type inner struct{ Label string }
+
+type left struct{ id }
+
+type right struct{ id }
+
+type renamed struct {
+	Name string `json:"Kind"`
+}
+
 func check[T any](t *testing.T, text string, expected T) {
 	t.Helper()
 	var found T
