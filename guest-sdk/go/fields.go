@@ -12,6 +12,8 @@ type field struct {
 	name     string
 	typ      reflect.Type
 	required bool
+	optional bool // by its tag: null is as good as nothing
+	quoted   bool // a string that holds the value
 	tagged   bool
 	index    []int // of the structs that it lies in, and its own
 }
@@ -70,6 +72,7 @@ func declaredIn(outer field) (own, embedded []field) {
 			name:     name,
 			typ:      one.Type,
 			required: outer.required && !isPointer,
+			quoted:   hasOption(options, "string"),
 			tagged:   name != "",
 			index:    append(slices.Clip(outer.index), i),
 		}
@@ -81,12 +84,16 @@ func declaredIn(outer field) (own, embedded []field) {
 		if name == "" {
 			found.name = one.Name
 		}
-		if strings.Contains(options, "omit") {
-			found.required = false
+		if hasOption(options, "omitempty") || hasOption(options, "omitzero") {
+			found.required, found.optional = false, true
 		}
 		own = append(own, found)
 	}
 	return own, embedded
+}
+
+func hasOption(options, name string) bool {
+	return slices.Contains(strings.Split(options, ","), name)
 }
 
 // isAlone tells whether a field has its name to itself, of those that lie as deep.

@@ -21,15 +21,16 @@ func parse(text string, into any) error {
 	if isTooDeep(text) {
 		return errors.New("it is nested too deep")
 	}
+	t := reflect.TypeOf(into).Elem()
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(into); err != nil {
-		return misread(err)
+		return misread(err, text, t)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("it is more than one JSON value")
 	}
-	return checkShape(text, reflect.TypeOf(into).Elem())
+	return checkShape(text, t, nil)
 }
 
 // write is a value as JSON, without the escapes that only HTML needs.
@@ -64,19 +65,25 @@ func isTooDeep(text string) bool {
 }
 
 // misread says of what encoding/json refuses which field it is, and in the words of JSON.
-func misread(err error) error {
-	var mismatch *json.UnmarshalTypeError
+func misread(err error, text string, t reflect.Type) error {
+	var refused *json.UnmarshalTypeError
 	switch {
-	case errors.As(err, &mismatch):
-		found, wanted := mismatch.Value, wantedOf(mismatch.Type)
-		if number, ok := strings.CutPrefix(found, "number "); ok {
-			return fmt.Errorf("%s is %s, which is no %s", named(mismatch.Field), number, mismatch.Type)
+	case errors.As(err, &refused):
+		if err := checkShape(text, t, refused); err != nil {
+			return err
 		}
-		return fmt.Errorf("%s is %s, not %s", named(mismatch.Field), article(found), wanted)
+		return misfit(refused.Field, refused) // a map's key, or what a type refused that reads itself
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("it ends too early")
 	}
 	return errors.New(withoutPrefix(err))
+}
+
+func misfit(path string, refused *json.UnmarshalTypeError) error {
+	if number, ok := strings.CutPrefix(refused.Value, "number "); ok {
+		return fmt.Errorf("%s is %s, which is no %s", named(path), number, refused.Type)
+	}
+	return fmt.Errorf("%s is %s, not %s", named(path), article(refused.Value), wantedOf(refused.Type))
 }
 
 func withoutPrefix(err error) string {
@@ -104,6 +111,9 @@ func article(found string) string {
 }
 
 func wantedOf(t reflect.Type) string {
+	if readsItself(t) {
+		return t.String()
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"

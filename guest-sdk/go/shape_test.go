@@ -19,6 +19,7 @@ type order struct {
 	Customer string         `json:"customer"`
 	Items    []item         `json:"items"`
 	Notes    map[string]int `json:"notes,omitempty"`
+	Size     [2]int         `json:"size,omitzero"`
 	Parent   *order         `json:"parent"`
 	Raw      json.RawMessage
 	hidden   string
@@ -34,7 +35,10 @@ func TestDataIsReadOrTheFieldIsNamed(t *testing.T) {
 	check(t, `{"customer": "ada", "items": [{"sku": "tea", "unknown": [{}]}], "RAW": null}`, order{
 		Customer: "ada", Items: []item{{SKU: "tea"}}, Raw: json.RawMessage("null"),
 	})
+	check(t, `{"customer": "", "items": [], "Raw": 1, "made": null, "tag": null, "notes": null, "size": null}`,
+		order{Items: []item{}, Raw: json.RawMessage("1")})
 	check(t, ` [ 1 , 2 ] `, []int{1, 2})
+	check(t, ` [ 1 , 2 ] `, [2]int{1, 2})
 	check(t, `12345678901234567890`, uint64(12345678901234567890))
 	check[any](t, `12345678901234567890123`, json.Number("12345678901234567890123"))
 	check[any](t, `null`, nil)
@@ -51,6 +55,19 @@ func TestDataIsReadOrTheFieldIsNamed(t *testing.T) {
 	refuse[order](t, `{"customer": "", "items": {}, "Raw": 1}`, "`items` is an object, not a list")
 	refuse[order](t, `null`, "it is null, not an object")
 	refuse[order](t, `[]`, "it is a list, not an object")
+	refuse[order](t, `{"customer": "", "items": [{"sku": "a"}, {"sku": "b", "count": "c"}], "Raw": 1}`, "`items[1].count` is a string, not an integer")
+	refuse[order](t, `{"customer": "", "items": [{"sku": "a", "count": 25}, {"sku": "b", "count": 256}], "Raw": 1}`, "`items[1].count` is 256, which is no uint8")
+	refuse[order](t, `{"customer": "", "items": [], "notes": {"a": 1, "b": []}, "Raw": 1}`, "`notes.b` is a list, not an integer")
+	refuse[order](t, `{"customer": "", "items": [], "size": [1], "Raw": 1}`, "`size` is a list of 1, not of 2")
+	refuse[order](t, `{"customer": "", "items": [], "size": [1, 2, 3], "Raw": 1}`, "`size` is a list of 3, not of 2")
+	refuse[map[string][]bool](t, `{"a": [true, {}]}`, "`a[1]` is an object, not a boolean")
+	refuse[map[uint8]bool](t, `{"256": true}`, "it is 256, which is no uint8")
+	refuse[struct {
+		A int `json:",string"`
+		B []int
+	}](t, `{"A": "1", "B": [1, "2"]}`, "`B[1]` is a string, not an integer")
+	refuse[time.Time](t, `null`, "it is null, not time.Time")
+	refuse[[]time.Time](t, `[null]`, "`[0]` is null, not time.Time")
 	refuse[string](t, `true`, "it is a boolean, not a string")
 	refuse[bool](t, `"a"`, "it is a string, not a boolean")
 	refuse[uint8](t, `256`, "it is 256, which is no uint8")
