@@ -7,7 +7,10 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // maxDepth is how deeply data may be nested. encoding/json goes down by recursion, and allows more
@@ -29,6 +32,9 @@ func parse(text string, into any) error {
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("it is more than one JSON value")
+	}
+	if half := halfOfPair(text); half != "" {
+		return fmt.Errorf("`%s` is half of a pair, and no character", half)
 	}
 	return checkShape(text, t, nil)
 }
@@ -62,6 +68,35 @@ func isTooDeep(text string) bool {
 		}
 	}
 	return depth > maxDepth
+}
+
+// halfOfPair finds the escape of a surrogate without its other, for which encoding/json puts U+FFFD.
+func halfOfPair(text string) string {
+	for {
+		at := strings.IndexByte(text, '\\')
+		if at < 0 {
+			return ""
+		}
+		text = text[at:]
+		one := escaped(text)
+		switch {
+		case !utf16.IsSurrogate(one):
+			text = text[2:]
+		case utf16.DecodeRune(one, escaped(text[6:])) == utf8.RuneError:
+			return text[:6]
+		default:
+			text = text[12:]
+		}
+	}
+}
+
+// escaped is the number that an escape at the start of a text gives, 0 without one.
+func escaped(text string) rune {
+	if len(text) < 6 || text[:2] != `\u` {
+		return 0
+	}
+	number, _ := strconv.ParseUint(text[2:6], 16, 16) // it was read before
+	return rune(number)
 }
 
 // misread says of what encoding/json refuses which field it is, and in the words of JSON.
