@@ -19,6 +19,22 @@ static conche_error *deeper(const conche_value *ask, conche_writer *answer) {
     return NULL;
 }
 
+static conche_error *at(const conche_value *ask, conche_writer *answer) {
+    conche_str path;
+    CONCHE_TRY(conche_get_string(ask, "path", &path));
+    conche_put_value(answer, NULL, conche_at(conche_member(ask, "value"), path.ptr));
+    return NULL;
+}
+
+static conche_error *optional(const conche_value *ask, conche_writer *answer) {
+    const conche_value *items = NULL, *item = NULL;
+    CONCHE_TRY(conche_opt_array(ask, "items", &items));
+    CONCHE_TRY(conche_opt_object(ask, "item", &item));
+    conche_put_value(answer, "items", items);
+    conche_put_value(answer, "item", item);
+    return NULL;
+}
+
 static conche_error *concat(const conche_value *ask, conche_writer *answer) {
     conche_str one, none = {0};
     CONCHE_TRY(conche_get_string(ask, "one", &one));
@@ -44,6 +60,8 @@ CONCHE_PLUGIN(CONCHE_REUSABLE,
               CONCHE_QUERY(copy, QUERIES "Copy"),
               CONCHE_QUERY(copy_with_key, QUERIES "CopyWithKey"),
               CONCHE_QUERY(deeper, QUERIES "Deeper"),
+              CONCHE_QUERY(at, QUERIES "At"),
+              CONCHE_QUERY(optional, QUERIES "Optional"),
               CONCHE_QUERY(concat, QUERIES "Concat"),
               CONCHE_QUERY(misput, QUERIES "Misput"),
               CONCHE_QUERY(fail, QUERIES "Fail"))
