@@ -18,6 +18,7 @@ const Shapes = struct {
     items: []const Item = &.{},
     pair: [2]i8 = .{ 1, 2 },
     code: [3]u8 = "abc".*,
+    bits: packed struct(u8) { low: u3 = 1, high: i5 = -1 } = .{},
     empty: [0]Item = .{},
     tuple: struct { u8, []const u8 } = .{ 1, "x" },
     item: ?*const Item = null,
@@ -38,6 +39,25 @@ fn raw(given: conche.Json) conche.Json {
 
 fn length(given: conche.Json) usize {
     return given.text.len;
+}
+
+/// A hundred of these are more than the stack.
+const Wide = struct { pad: [700]u8 = @splat('-'), one: ?*const Wide = null, more: ?More = null };
+const More = union(enum) { pair: struct { u8, []const Wide } };
+
+/// How deep what was read is; as deep as that it is written.
+fn depth(arena: Allocator, given: struct { open: []const u8, times: usize, shut: []const u8 }) !usize {
+    var text: std.ArrayList(u8) = .empty;
+    for (0..given.times) |_| try text.appendSlice(arena, given.open);
+    try text.appendSlice(arena, "{}");
+    for (0..given.times) |_| try text.appendSlice(arena, given.shut);
+    const json: conche.Json = .{ .text = text.items };
+    const read = try json.parse(*const Wide);
+    _ = try conche.Payload.from(read);
+    var levels: usize = 1;
+    var at = read;
+    while (at.one orelse if (at.more) |*more| &more.pair[1][0] else null) |within| : (at = within) levels += 1;
+    return levels;
 }
 
 fn nothing() void {}
@@ -188,6 +208,7 @@ pub const plugin: conche.Plugin = .{
         conche.query("shapes", shapes, &.{"cyverse.zig.Shapes"}),
         conche.query("raw", raw, &.{"cyverse.zig.Raw"}),
         conche.query("length", length, &.{"cyverse.zig.Length"}),
+        conche.query("depth", depth, &.{"cyverse.zig.Depth"}),
         conche.query("nothing", nothing, &.{"cyverse.zig.Nothing"}),
         conche.query("infinite", infinite, &.{"cyverse.zig.Infinite"}),
         conche.query("whole", whole, &.{"cyverse.zig.Whole"}),
