@@ -268,7 +268,10 @@ fn decodeItems(comptime T: type, items: []T, array: *const c.Value, place: ?*con
 }
 
 noinline fn parseItself(comptime T: type, into: *T, value: *const c.Value, place: ?*const Place) DataError!void {
-    const options: std.json.ParseOptions = .{ .ignore_unknown_fields = true };
+    const options: std.json.ParseOptions = .{
+        .ignore_unknown_fields = true,
+        .duplicate_field_behavior = .use_last,
+    };
     into.* = std.json.parseFromSliceLeaky(T, arena, textOf(value), options) catch |err| return switch (err) {
         error.OutOfMemory => error.OutOfMemory,
         else => misfit(place, "does not fit: {s}", .{@errorName(err)}),
