@@ -186,9 +186,10 @@ fn facts() !struct { attempt: u32, key: []const u8, has_time: bool, hops: u32, k
 }
 
 fn log() void {
+    const numbers: []const u32 = &.{ 700, 800 };
     conche.log.trace("one", .{ .text = "a", .number = 1, .float = 1.5, .flag = true });
     conche.log.debug("two", .{ .none = @as(?u8, null), .tag = .lit, .failed = error.Unforeseen });
-    conche.log.err("three", .{ .list = [_]u8{ 1, 2 } });
+    conche.log.err("three", .{ .list = [_]u8{ 1, 2 }, .numbers = numbers, .pointer = &numbers[1] });
     conche.log.critical("four", .{});
     std.log.warn("five and {d}", .{6});
     std.log.scoped(.mine).debug("seven", .{});
