@@ -301,7 +301,7 @@ fn writeAt(writer: *c.Writer, key: ?[*:0]const u8, at: anytype) void {
     switch (@typeInfo(T)) {
         .bool => c.conche_put_bool(writer, key, at.*),
         .int => writeInteger(writer, key, at.*),
-        .float => c.conche_put_double(writer, key, @floatCast(at.*)),
+        .float => writeFloat(writer, key, at.*),
         .void => c.conche_put_null(writer, key),
         .optional => if (at.*) |*some| writeAt(writer, key, some) else c.conche_put_null(writer, key),
         .@"enum", .@"struct", .@"union" => {
@@ -331,6 +331,16 @@ noinline fn writeInteger(writer: *c.Writer, key: ?[*:0]const u8, value: anytype)
         c.conche_put_i64(writer, key, value);
     } else {
         c.conche_put_u64(writer, key, value);
+    }
+}
+
+/// The fewest digits that read as the same number of the same width.
+noinline fn writeFloat(writer: *c.Writer, key: ?[*:0]const u8, value: anytype) void {
+    if (@bitSizeOf(@TypeOf(value)) < 64 and std.math.isFinite(value)) {
+        const digits = arena.print("{d}", .{value}) catch unreachable; // ends the call rather
+        c.conche_put_raw(writer, key, .of(digits));
+    } else {
+        c.conche_put_double(writer, key, @floatCast(value));
     }
 }
 

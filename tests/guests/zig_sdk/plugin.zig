@@ -13,6 +13,7 @@ const Shapes = struct {
     flag: bool = true,
     wide: i128 = -5,
     float: f64 = 1.5,
+    narrow: f32 = 0.1,
     colour: enum { red, green } = .green,
     figure: union(enum) { circle: struct { radius: f64 }, square: u8, none } = .none,
     items: []const Item = &.{},
