@@ -61,6 +61,12 @@ fn depth(arena: Allocator, given: struct { open: []const u8, times: usize, shut:
     return levels;
 }
 
+fn aligned(arena: Allocator) !usize {
+    _ = try arena.create(u8);
+    const room = try arena.alignedAlloc(u8, .@"64", 100);
+    return @intFromPtr(room.ptr) % 64;
+}
+
 fn nothing() void {}
 
 fn infinite() f64 {
@@ -211,6 +217,7 @@ pub const plugin: conche.Plugin = .{
         conche.query("raw", raw, &.{"cyverse.zig.Raw"}),
         conche.query("length", length, &.{"cyverse.zig.Length"}),
         conche.query("depth", depth, &.{"cyverse.zig.Depth"}),
+        conche.query("aligned", aligned, &.{"cyverse.zig.Aligned"}),
         conche.query("nothing", nothing, &.{"cyverse.zig.Nothing"}),
         conche.query("infinite", infinite, &.{"cyverse.zig.Infinite"}),
         conche.query("whole", whole, &.{"cyverse.zig.Whole"}),
