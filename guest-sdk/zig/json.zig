@@ -102,9 +102,10 @@ fn decode(comptime T: type, into: *T, value: *const c.Value, place: ?*const Plac
             if (std.meta.hasFn(T, "jsonParse")) return parseItself(T, into, value, place);
             switch (@typeInfo(T)) {
                 .@"enum" => try decodeEnum(T, into, value, place),
-                .@"struct" => |info| {
-                    if (info.is_tuple) try decodeTuple(T, into, value, place) else try decodeStruct(T, into, value, place);
-                },
+                .@"struct" => |info| if (info.is_tuple)
+                    try decodeTuple(T, into, value, place)
+                else
+                    try decodeStruct(T, into, value, place),
                 else => try decodeUnion(T, into, value, place),
             }
         },
