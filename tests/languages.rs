@@ -89,6 +89,12 @@ fn guests(directory: &str) -> PathBuf {
     root.join("guests").join(directory)
 }
 
+/// What only the SDK for C has.
+#[test]
+fn c_sdk() {
+    passes(&[&guests("c_sdk")]);
+}
+
 /// All that the SDK for Zig has. It is built here: what a handler's types say is for the compiler.
 #[test]
 fn zig_sdk() {

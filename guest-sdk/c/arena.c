@@ -77,6 +77,19 @@ __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_
     return room;
 }
 
+conche_str conche_concat_parts(const conche_str *parts, size_t count) {
+    size_t len = 0;
+    for (size_t index = 0; index < count; index++)
+        len += parts[index].len;
+    char *room = conche_room(len), *to = room;
+    for (size_t index = 0; index < count; index++) {
+        if (parts[index].len > 0)
+            memcpy(to, parts[index].ptr, parts[index].len);
+        to += parts[index].len;
+    }
+    return (conche_str){room, len};
+}
+
 conche_str conche_vformat(const char *format, va_list arguments) {
     va_list again;
     va_copy(again, arguments);

@@ -5,7 +5,7 @@
  *     static conche_error *greet(const conche_value *ask, conche_writer *answer) {
  *         conche_str name;
  *         CONCHE_TRY(conche_get_string(ask, "name", &name));
- *         conche_put_string(answer, "greeting", conche_format("Hello, %s!", name.ptr));
+ *         conche_put_string(answer, "greeting", conche_concat(CONCHE_STR("Hello, "), name, CONCHE_STR("!")));
  *         return NULL;
  *     }
  *
@@ -34,14 +34,19 @@ typedef struct conche_str {
 /* A literal as a string. */
 #define CONCHE_STR(literal) ((conche_str){"" literal, sizeof(literal) - 1})
 
-/* For "%.*s". */
+/* For "%.*s": as all of printf, it stops at a NUL in the text. */
 #define CONCHE_ARG(str) (int)(str).len, (str).ptr
 
 /* A C string as a string; none for NULL. Nothing is copied. */
 conche_str conche_str_of(const char *text);
 bool conche_str_equal(conche_str one, conche_str other);
 bool conche_str_is(conche_str one, const char *other);
-/* As printf. */
+/* These strings, one after the other; a NUL in them is a character like any other. */
+#define conche_concat(...)                                    \
+    conche_concat_parts((const conche_str[]){__VA_ARGS__},    \
+                        sizeof((const conche_str[]){__VA_ARGS__}) / sizeof(conche_str))
+conche_str conche_concat_parts(const conche_str *parts, size_t count);
+/* As printf: what another wrote belongs into conche_concat, since "%s" stops at a NUL. */
 conche_str conche_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Memory of the call, aligned for anything and zeroed. Never NULL: without memory the call ends. */
 void *conche_alloc(size_t size);

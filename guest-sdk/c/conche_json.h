@@ -55,6 +55,8 @@ conche_error *conche_opt_i64(const conche_value *value, const char *path, int64_
 conche_error *conche_opt_u64(const conche_value *value, const char *path, uint64_t *out);
 conche_error *conche_opt_u32(const conche_value *value, const char *path, uint32_t *out);
 conche_error *conche_opt_double(const conche_value *value, const char *path, double *out);
+conche_error *conche_opt_array(const conche_value *value, const char *path, const conche_value **out);
+conche_error *conche_opt_object(const conche_value *value, const char *path, const conche_value **out);
 
 /* ---- writing ---- */
 

@@ -60,21 +60,28 @@ conche_error *conche_with_details(conche_error *error, conche_writer *details) {
     return error;
 }
 
+static conche_str after(const char *what, conche_str message) {
+    return conche_concat(conche_str_of(what), message);
+}
+
+static conche_str with_code(const char *what, const conche_error *error) {
+    return conche_concat(conche_str_of(what), error->message, conche_format(" (code %u)", error->code));
+}
+
 conche_str conche_error_text(const conche_error *error) {
-    const char *message = error->message.ptr;
     switch (error->kind) {
     case CONCHE_FAULT:
-        return conche_format("%s (code %u)", message, error->code);
+        return with_code("", error);
     case CONCHE_REJECT:
-        return conche_format("rejected: %s (code %u)", message, error->code);
+        return with_code("rejected: ", error);
     case CONCHE_RETRY:
-        return conche_format("to be retried: %s", message);
+        return after("to be retried: ", error->message);
     case CONCHE_FAILURE:
-        return conche_format("the handler failed: %s", message);
+        return after("the handler failed: ", error->message);
     case CONCHE_OVER_BUDGET:
-        return conche_format("over budget: %s", message);
+        return after("over budget: ", error->message);
     case CONCHE_INVALID:
-        return conche_format("invalid message: %s", message);
+        return after("invalid message: ", error->message);
     case CONCHE_NO_RESPONDERS:
         return CONCHE_STR("nobody answers");
     case CONCHE_TIMED_OUT:
@@ -82,7 +89,7 @@ conche_str conche_error_text(const conche_error *error) {
     case CONCHE_BUSY:
         return CONCHE_STR("busy");
     case CONCHE_REMOTE:
-        return conche_format("the other side failed: %s (code %u)", message, error->code);
+        return with_code("the other side failed: ", error);
     case CONCHE_REFUSED:
     case CONCHE_OTHER:
         break;
@@ -136,7 +143,7 @@ conche_fate conche_event_fate(const conche_error *error) {
     case CONCHE_REMOTE:
         if (error->code < 500)
             return fault_of(error);
-        return (conche_fate){.retry = true, .message = conche_format("%s (code %u)", error->message.ptr, error->code)};
+        return (conche_fate){.retry = true, .message = with_code("", error)};
     case CONCHE_RETRY:
         return (conche_fate){
             .retry = true, .message = error->message, .has_after = error->has_after, .after_ms = error->after_ms};

@@ -40,11 +40,11 @@ size_t conche_count(const conche_value *value) {
 const conche_value *conche_at(const conche_value *value, const char *path) {
     while (value != NULL && *path != '\0') {
         if (*path == '[') {
-            char *close;
-            value = element(value, strtoul(path + 1, &close, 10));
-            if (*close != ']')
-                conche_die("a path has a `[` without its `]`");
-            path = close + 1;
+            size_t digits = strspn(path + 1, "0123456789");
+            if (digits == 0 || path[1 + digits] != ']')
+                conche_die("a path has a `[` without a number and its `]`");
+            value = element(value, strtoul(path + 1, NULL, 10));
+            path += 1 + digits + 1;
         } else {
             path += *path == '.';
             size_t len = strcspn(path, ".[");
@@ -182,4 +182,12 @@ conche_error *conche_opt_u32(const conche_value *value, const char *path, uint32
 
 conche_error *conche_opt_double(const conche_value *value, const char *path, double *out) {
     return absent(value, path) ? NULL : conche_get_double(value, path, out);
+}
+
+conche_error *conche_opt_array(const conche_value *value, const char *path, const conche_value **out) {
+    return absent(value, path) ? NULL : conche_get_array(value, path, out);
+}
+
+conche_error *conche_opt_object(const conche_value *value, const char *path, const conche_value **out) {
+    return absent(value, path) ? NULL : conche_get_object(value, path, out);
 }

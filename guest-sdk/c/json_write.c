@@ -56,15 +56,19 @@ static void append_string(conche_writer *writer, conche_str value) {
     append(writer, "\"", 1);
 }
 
-static bool mistaken(conche_writer *writer, const char *what, const char *key) {
-    if (writer->mistake.ptr == NULL)
-        writer->mistake = key == NULL ? conche_str_of(what) : conche_format("%s: `%s`", what, key);
+static const conche_str no_key = {NULL, 0};
+
+static bool mistaken(conche_writer *writer, const char *what, conche_str key) {
+    if (writer->mistake.ptr == NULL && key.ptr == NULL)
+        writer->mistake = conche_str_of(what);
+    else if (writer->mistake.ptr == NULL)
+        writer->mistake = conche_concat(conche_str_of(what), CONCHE_STR(": `"), key, CONCHE_STR("`"));
     return false;
 }
 
 static void open(conche_writer *writer, char with, char closed_by) {
     if (writer->depth == MAX_DEPTH) {
-        mistaken(writer, "nested too deeply", NULL);
+        mistaken(writer, "nested too deeply", no_key);
         return;
     }
     append(writer, &with, 1);
@@ -73,37 +77,37 @@ static void open(conche_writer *writer, char with, char closed_by) {
 }
 
 // Comma and key; whether a value may follow.
-static bool begin(conche_writer *writer, const char *key) {
+static bool begin(conche_writer *writer, conche_str key) {
     if (writer->mistake.ptr != NULL)
         return false;
-    if (writer->depth == 0 && !writer->has_value && key != NULL)
+    if (writer->depth == 0 && !writer->has_value && key.ptr != NULL)
         open(writer, '{', '}');
     if (writer->depth == 0 && writer->has_value)
         return mistaken(writer, "a value was put after the only one", key);
     bool in_object = writer->depth > 0 && writer->open[writer->depth - 1] == '}';
-    if (in_object && key == NULL)
-        return mistaken(writer, "a value was put into an object without a key", NULL);
-    if (!in_object && key != NULL)
+    if (in_object && key.ptr == NULL)
+        return mistaken(writer, "a value was put into an object without a key", no_key);
+    if (!in_object && key.ptr != NULL)
         return mistaken(writer, "a key was put into an array", key);
     if (writer->has_value)
         append(writer, ",", 1);
     writer->has_value = true;
-    if (key != NULL) {
-        append_string(writer, conche_str_of(key));
+    if (key.ptr != NULL) {
+        append_string(writer, key);
         append(writer, ":", 1);
     }
     return true;
 }
 
 static void put(conche_writer *writer, const char *key, conche_str json) {
-    if (begin(writer, key))
+    if (begin(writer, conche_str_of(key)))
         append(writer, json.ptr, json.len);
 }
 
 void conche_put_string(conche_writer *writer, const char *key, conche_str value) {
     if (value.ptr == NULL)
         conche_put_null(writer, key);
-    else if (begin(writer, key))
+    else if (begin(writer, conche_str_of(key)))
         append_string(writer, value);
 }
 
@@ -122,7 +126,7 @@ void conche_put_u64(conche_writer *writer, const char *key, uint64_t value) {
 // The fewest digits that read as the same number again.
 void conche_put_double(conche_writer *writer, const char *key, double value) {
     if (value - value != 0) {
-        mistaken(writer, "a number that is not finite has no JSON", key);
+        mistaken(writer, "a number that is not finite has no JSON", conche_str_of(key));
         return;
     }
     char text[32];
@@ -141,42 +145,48 @@ void conche_put_null(conche_writer *writer, const char *key) {
 void conche_put_raw(conche_writer *writer, const char *key, conche_str json) {
     const conche_value *value;
     if (conche_parse(json, &value) != NULL)
-        mistaken(writer, "what was put raw is no JSON", key);
+        mistaken(writer, "what was put raw is no JSON", conche_str_of(key));
     else
         put(writer, key, json);
 }
 
-void conche_put_value(conche_writer *writer, const char *key, const conche_value *value) {
-    if (value == NULL) {
-        conche_put_null(writer, key);
+// A key that was read may hold a NUL.
+static void copy(conche_writer *writer, conche_str key, const conche_value *value) {
+    if (!begin(writer, key))
         return;
-    }
     switch (value->kind) {
     case CONCHE_VALUE_STRING:
-        conche_put_string(writer, key, value->text);
+        append_string(writer, value->text);
         return;
     case CONCHE_VALUE_ARRAY:
-        conche_put_array(writer, key);
+        open(writer, '[', ']');
         break;
     case CONCHE_VALUE_OBJECT:
-        conche_put_object(writer, key);
+        open(writer, '{', '}');
         break;
     default:
-        put(writer, key, value->text);
+        append(writer, value->text.ptr, value->text.len);
         return;
     }
     for (const conche_value *child = value->first; child != NULL; child = child->next)
-        conche_put_value(writer, child->key.ptr, child);
+        copy(writer, child->key, child);
     conche_end(writer);
 }
 
+void conche_put_value(conche_writer *writer, const char *key, const conche_value *value) {
+    if (value == NULL)
+        conche_put_null(writer, key);
+    else
+        copy(writer, conche_str_of(key), value);
+}
+
 void conche_put_object(conche_writer *writer, const char *key) {
-    if (begin(writer, key))
+    if (begin(writer, conche_str_of(key)))
         open(writer, '{', '}');
 }
 
 void conche_put_array(conche_writer *writer, const char *key) {
-    if (begin(writer, key))
+    if (begin(writer, conche_str_of(key)))
         open(writer, '[', ']');
 }
 
@@ -184,7 +194,7 @@ void conche_end(conche_writer *writer) {
     if (writer->mistake.ptr != NULL)
         return;
     if (writer->depth == 0) {
-        mistaken(writer, "an end was put where nothing is open", NULL);
+        mistaken(writer, "an end was put where nothing is open", no_key);
         return;
     }
     append(writer, &writer->open[--writer->depth], 1);

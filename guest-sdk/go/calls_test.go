@@ -212,7 +212,6 @@ func TestWhatIsWrongWithAPlugin(t *testing.T) {
 		{"two query handlers are called `greet`: name one with .As(\"…\")",
 			New(event, Query(greet), Query(func(any) (any, error) { return nil, nil }).As("greet"))},
 		{"one of the query handlers is nil", New(event, Query[any, any](nil))},
-		{"it has no handler of queries, and by `kind` in conche-plugin.toml it handles them: change the one or the other", New(event)},
 		{"no event handler is called `greet`: New is told of those that there are",
 			New(event, Query(greet), Register(func(r *Registration) error { r.Event("greet", "x"); return nil }))},
 		{"bad", New(event, Query(greet), Register(func(*Registration) error { return errors.New("bad") }))},
@@ -220,6 +219,27 @@ func TestWhatIsWrongWithAPlugin(t *testing.T) {
 	} {
 		if err := (served{one.plugin}).Register(); err == nil || err.Error() != one.expected {
 			t.Errorf("%q: %v", one.expected, err)
+		}
+	}
+}
+
+func TestTheKindIsThatOfTheHandlers(t *testing.T) {
+	here(t)
+	query, event := Query(greet, "op"), Event(new(shop).open, "x")
+	for _, one := range []struct {
+		queries, events bool
+		plugin          *Plugin
+		expected        string
+	}{
+		{true, true, New(query), "it has handlers of queries only, and `kind` in conche-plugin.toml says otherwise: say kind = \"query\""},
+		{false, true, New(query), "it has handlers of queries only, and `kind` in conche-plugin.toml says otherwise: say kind = \"query\""},
+		{true, false, New(event), "it has handlers of events only, and `kind` in conche-plugin.toml says otherwise: say kind = \"event\""},
+		{true, false, New(query, event), "it has handlers of queries and events, and `kind` in conche-plugin.toml says otherwise: say kind = \"both\""},
+		{false, true, New(), "it has no handler: tell New of one, by Query or Event"},
+	} {
+		host.HandlesQueries, host.HandlesEvents = one.queries, one.events
+		if err := (served{one.plugin}).Register(); err == nil || err.Error() != one.expected {
+			t.Errorf("%s: %v", one.expected, err)
 		}
 	}
 }

@@ -7,7 +7,10 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // maxDepth is how deeply data may be nested. encoding/json goes down by recursion, and allows more
@@ -21,15 +24,19 @@ func parse(text string, into any) error {
 	if isTooDeep(text) {
 		return errors.New("it is nested too deep")
 	}
+	t := reflect.TypeOf(into).Elem()
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(into); err != nil {
-		return misread(err)
+		return misread(err, text, t)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("it is more than one JSON value")
 	}
-	return checkShape(text, reflect.TypeOf(into).Elem())
+	if half := halfOfPair(text); half != "" {
+		return fmt.Errorf("`%s` is half of a pair, and no character", half)
+	}
+	return checkShape(text, t, nil)
 }
 
 // write is a value as JSON, without the escapes that only HTML needs.
@@ -63,20 +70,55 @@ func isTooDeep(text string) bool {
 	return depth > maxDepth
 }
 
-// misread says of what encoding/json refuses which field it is, and in the words of JSON.
-func misread(err error) error {
-	var mismatch *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &mismatch):
-		found, wanted := mismatch.Value, wantedOf(mismatch.Type)
-		if number, ok := strings.CutPrefix(found, "number "); ok {
-			return fmt.Errorf("%s is %s, which is no %s", named(mismatch.Field), number, mismatch.Type)
+// halfOfPair finds the escape of a surrogate without its other, for which encoding/json puts U+FFFD.
+func halfOfPair(text string) string {
+	for {
+		at := strings.IndexByte(text, '\\')
+		if at < 0 {
+			return ""
 		}
-		return fmt.Errorf("%s is %s, not %s", named(mismatch.Field), article(found), wanted)
+		text = text[at:]
+		one := escaped(text)
+		switch {
+		case !utf16.IsSurrogate(one):
+			text = text[2:]
+		case utf16.DecodeRune(one, escaped(text[6:])) == utf8.RuneError:
+			return text[:6]
+		default:
+			text = text[12:]
+		}
+	}
+}
+
+// escaped is the number that an escape at the start of a text gives, 0 without one.
+func escaped(text string) rune {
+	if len(text) < 6 || text[:2] != `\u` {
+		return 0
+	}
+	number, _ := strconv.ParseUint(text[2:6], 16, 16) // it was read before
+	return rune(number)
+}
+
+// misread says of what encoding/json refuses which field it is, and in the words of JSON.
+func misread(err error, text string, t reflect.Type) error {
+	var refused *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &refused):
+		if err := checkShape(text, t, refused); err != nil {
+			return err
+		}
+		return misfit(refused.Field, refused) // a map's key, or what a type refused that reads itself
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("it ends too early")
 	}
 	return errors.New(withoutPrefix(err))
+}
+
+func misfit(path string, refused *json.UnmarshalTypeError) error {
+	if number, ok := strings.CutPrefix(refused.Value, "number "); ok {
+		return fmt.Errorf("%s is %s, which is no %s", named(path), number, refused.Type)
+	}
+	return fmt.Errorf("%s is %s, not %s", named(path), article(refused.Value), wantedOf(refused.Type))
 }
 
 func withoutPrefix(err error) string {
@@ -104,6 +146,9 @@ func article(found string) string {
 }
 
 func wantedOf(t reflect.Type) string {
+	if readsItself(t) {
+		return t.String()
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"

@@ -89,18 +89,24 @@ func (p *Plugin) check() error {
 			return fmt.Errorf("two %s handlers are called `%s`: name one with .As(\"…\")", role, h.name)
 		}
 	}
-	for _, one := range []struct {
-		role, many string
-		exported   bool
-	}{{"query", "queries", host.HandlesQueries}, {"event", "events", host.HandlesEvents}} {
-		switch {
-		case handles[one.role] && !one.exported:
-			return fmt.Errorf("it has handlers of %s, and `kind` in conche-plugin.toml names only the other sort: say kind = \"both\"", one.many)
-		case !handles[one.role] && one.exported:
-			return fmt.Errorf("it has no handler of %s, and by `kind` in conche-plugin.toml it handles them: change the one or the other", one.many)
-		}
+	return checkKind(handles["query"], handles["event"])
+}
+
+// checkKind holds what there is against what the component exports.
+func checkKind(queries, events bool) error {
+	if queries == host.HandlesQueries && events == host.HandlesEvents {
+		return nil
 	}
-	return nil
+	there, kind := "queries and events", "both"
+	switch {
+	case !queries && !events:
+		return errors.New("it has no handler: tell New of one, by Query or Event")
+	case !events:
+		there, kind = "queries only", "query"
+	case !queries:
+		there, kind = "events only", "event"
+	}
+	return fmt.Errorf("it has handlers of %s, and `kind` in conche-plugin.toml says otherwise: say kind = %q", there, kind)
 }
 
 func (p *Plugin) register() error {

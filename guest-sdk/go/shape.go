@@ -7,20 +7,20 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // checkShape says what of a text does not fit a type though encoding/json reads it: it lets pass
-// what is missing and, nearly everywhere, what is null. Such a text has been read already, so it is
-// JSON, and whatever else is in it fits.
-func checkShape(text string, t reflect.Type) error {
-	c := shapeChecker{text}
+// what is missing, nearly everywhere what is null, and arrays of another length. What it refused, if
+// it did, is found here as well: it does not say at which index. The text is known to be JSON.
+func checkShape(text string, t reflect.Type, refused *json.UnmarshalTypeError) error {
+	c := shapeChecker{text, refused}
 	return c.value(t, "")
 }
 
 // shapeChecker walks through a text along a type.
 type shapeChecker struct {
-	rest string
+	rest    string
+	refused *json.UnmarshalTypeError
 }
 
 func (c *shapeChecker) value(t reflect.Type, path string) error {
@@ -28,21 +28,43 @@ func (c *shapeChecker) value(t reflect.Type, path string) error {
 	for t.Kind() == reflect.Pointer && first != 'n' {
 		t = t.Elem()
 	}
-	if !readsItself(t) {
-		kind := t.Kind()
-		switch {
-		case first == 'n' && !hasNil(kind):
-			return fmt.Errorf("%s is null, not %s", named(path), wantedOf(t))
-		case first == '{' && kind == reflect.Struct:
-			return c.fields(fieldsOf(t), path)
-		case first == '{' && kind == reflect.Map:
-			return c.entries(t.Elem(), path)
-		case first == '[' && (kind == reflect.Slice || kind == reflect.Array):
-			return c.elements(t.Elem(), path)
-		}
+	kind := t.Kind()
+	switch {
+	case c.isRefused(t):
+		return misfit(path, c.refused)
+	case first == 'n' && !hasNil(kind):
+		return fmt.Errorf("%s is null, not %s", named(path), wantedOf(t))
+	case readsItself(t):
+	case first == '{' && kind == reflect.Struct:
+		return c.fields(fieldsOf(t), path)
+	case first == '{' && kind == reflect.Map:
+		return c.entries(t.Elem(), path)
+	case first == '[' && (kind == reflect.Slice || kind == reflect.Array):
+		return c.elements(t, path)
 	}
 	c.skipValue()
 	return nil
+}
+
+// isRefused tells whether what comes next is what encoding/json refused for this type.
+func (c *shapeChecker) isRefused(t reflect.Type) bool {
+	if c.refused == nil || t != c.refused.Type && reflect.PointerTo(t) != c.refused.Type {
+		return false
+	}
+	found, number, _ := strings.Cut(c.refused.Value, " ")
+	switch c.rest[0] {
+	case '{':
+		return found == "object"
+	case '[':
+		return found == "array"
+	case '"':
+		return found == "string"
+	case 't', 'f':
+		return found == "bool"
+	case 'n':
+		return false
+	}
+	return found == "number" && (number == "" || number == c.word())
 }
 
 func (c *shapeChecker) fields(known []field, path string) error {
@@ -54,7 +76,12 @@ func (c *shapeChecker) fields(known []field, path string) error {
 			continue
 		}
 		seen[place] = true
-		if err := c.value(known[place].typ, join(path, known[place].name)); err != nil {
+		field := known[place]
+		if first := c.peek(); first == 'n' && field.optional || first == '"' && field.quoted {
+			c.skipValue()
+			continue
+		}
+		if err := c.value(field.typ, join(path, field.name)); err != nil {
 			return err
 		}
 	}
@@ -78,14 +105,17 @@ func (c *shapeChecker) entries(t reflect.Type, path string) error {
 }
 
 func (c *shapeChecker) elements(t reflect.Type, path string) error {
-	index := 0
+	count := 0
 	for c.skip(1); c.peek() != ']'; c.skipComma() {
-		if err := c.value(t, path+"["+strconv.Itoa(index)+"]"); err != nil {
+		if err := c.value(t.Elem(), path+"["+strconv.Itoa(count)+"]"); err != nil {
 			return err
 		}
-		index++
+		count++
 	}
 	c.skip(1)
+	if t.Kind() == reflect.Array && count != t.Len() {
+		return fmt.Errorf("%s is a list of %d, not of %d", named(path), count, t.Len())
+	}
 	return nil
 }
 
@@ -145,12 +175,14 @@ func (c *shapeChecker) skipString() {
 }
 
 // skipWord passes over a number, true, false or null.
-func (c *shapeChecker) skipWord() {
+func (c *shapeChecker) skipWord() { c.skip(len(c.word())) }
+
+func (c *shapeChecker) word() string {
 	end := strings.IndexAny(c.rest, ",]} \t\r\n")
 	if end < 0 {
 		end = len(c.rest)
 	}
-	c.skip(end)
+	return c.rest[:end]
 }
 
 // name is that of the next field, whose value then comes next.
@@ -185,63 +217,6 @@ func hasNil(kind reflect.Kind) bool {
 		return true
 	}
 	return false
-}
-
-// field of a struct, as JSON knows it.
-type field struct {
-	name     string
-	typ      reflect.Type
-	required bool
-}
-
-// knownFields are those of the structs met so far.
-var knownFields sync.Map
-
-// fieldsOf a struct: its own before those of structs embedded in it, which they hide.
-func fieldsOf(t reflect.Type) []field {
-	if known, ok := knownFields.Load(t); ok {
-		return known.([]field)
-	}
-	var own, embedded []field
-	knownFields.Store(t, own) // it may be embedded in itself
-	for i := range t.NumField() {
-		one := t.Field(i)
-		name, options, _ := strings.Cut(one.Tag.Get("json"), ",")
-		isPointer := one.Type.Kind() == reflect.Pointer
-		switch {
-		case one.Anonymous && name == "" && one.Type.Kind() == reflect.Struct:
-			embedded = append(embedded, fieldsOf(one.Type)...)
-		case one.Anonymous && name == "" && isPointer:
-			for _, field := range fieldsOf(one.Type.Elem()) {
-				field.required = false
-				embedded = append(embedded, field)
-			}
-		case one.IsExported() && name != "-":
-			if name == "" {
-				name = one.Name
-			}
-			isOptional := isPointer || strings.Contains(options, "omit")
-			own = append(own, field{name, one.Type, !isOptional})
-		}
-	}
-	known := append(own, embedded...)
-	knownFields.Store(t, known)
-	return known
-}
-
-// find is where a field is, by the rules of encoding/json; -1 for none.
-func find(known []field, name string) int {
-	for i := range known {
-		if known[i].name == name {
-			return i
-		}
-	}
-	for i := range known {
-		if strings.EqualFold(known[i].name, name) {
-			return i
-		}
-	}
-	return -1
 }
 
 func join(path, name string) string {

@@ -44,7 +44,14 @@ fn write(level: c.Level, message: [:0]const u8, fields: anytype) void {
 
 fn shown(value: anytype) []const u8 {
     const text = switch (@typeInfo(@TypeOf(value))) {
-        .pointer => return value,
+        .pointer => |pointer| switch (pointer.size) {
+            .slice => if (pointer.child == u8) return value else arena.print("{any}", .{value}),
+            .one => switch (@typeInfo(pointer.child)) {
+                .array => |array| return shown(@as([]const array.child, value)),
+                else => return shown(value.*),
+            },
+            else => return std.mem.span(value),
+        },
         .optional => return if (value) |some| shown(some) else "null",
         .@"enum", .enum_literal => return @tagName(value),
         .error_set => return @errorName(value),

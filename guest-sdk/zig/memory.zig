@@ -18,8 +18,9 @@ pub const arena: std.mem.Allocator = .{
 
 /// Where the plugin's memory ends, the library ends the call.
 fn alloc(_: *anyopaque, len: usize, alignment: std.mem.Alignment, _: usize) ?[*]u8 {
-    if (alignment.toByteUnits() > @alignOf(c_longdouble)) return null;
-    return c.conche_alloc(len);
+    const given = @alignOf(c_longdouble); // whatever is asked for
+    const wanted = @max(alignment.toByteUnits(), given);
+    return std.mem.alignPointer(c.conche_alloc(len +| (wanted - given)), wanted);
 }
 
 /// As C has lists of strings: a null ends them.

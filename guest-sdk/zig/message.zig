@@ -100,7 +100,9 @@ pub const Event = struct {
     pub fn parse(event: Event, comptime T: type) errors.DataError!T {
         var whole = std.mem.zeroes(c.Event);
         whole.data = Payload.toC(event.data);
-        return json.decodeData(T, &whole);
+        var made: T = undefined;
+        try json.decodeData(T, &made, &whole);
+        return made;
     }
 
     /// The value of one extension attribute.

@@ -142,11 +142,11 @@ fn Hears(comptime function: anytype) type {
 fn call(comptime function: anytype, from: *const c.Event) anyerror!Result(@TypeOf(function)) {
     var arguments: std.meta.ArgsTuple(@TypeOf(function)) = undefined;
     inline for (@typeInfo(@TypeOf(function)).@"fn".param_types, &arguments) |Parameter, *argument| {
-        argument.* = switch (Parameter.?) {
-            std.mem.Allocator => arena,
-            Event => try .fromC(from),
-            else => try json.decodeData(Parameter.?, from),
-        };
+        switch (Parameter.?) {
+            std.mem.Allocator => argument.* = arena,
+            Event => argument.* = try .fromC(from),
+            else => try json.decodeData(Parameter.?, argument, from),
+        }
     }
     return @call(.auto, function, arguments);
 }

@@ -37,11 +37,23 @@ export class CloudEvent {
     if (this.binary !== undefined) throw new Fault(400, "the data is binary, not JSON");
     if (this.json === undefined) return null;
     try {
-      return JSON.parse(this.json);
+      return parse(this.json);
     } catch (error) {
       throw new Fault(400, `invalid data: ${messageOf(error)}`, { cause: error });
     }
   }
+}
+
+/** Half of a surrogate pair would leave as U+FFFD: another text than the one that came. */
+function parse(json) {
+  return /\\ud[89a-f]/i.test(json) ? JSON.parse(json, checkWellFormed) : JSON.parse(json);
+}
+
+function checkWellFormed(key, value) {
+  for (const text of [key, value]) {
+    if (typeof text === "string" && !text.isWellFormed()) throw new SyntaxError("a string holds half of a surrogate pair");
+  }
+  return value;
 }
 
 /** An answer that holds more than data. */

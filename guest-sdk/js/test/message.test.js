@@ -18,6 +18,15 @@ test("data are JSON, or a fault says what they are", () => {
   assert.throws(() => received({ tag: "json", val: "{" }).data, { code: 400, message: /^invalid data: / });
 });
 
+test("half of a surrogate pair is no text", () => {
+  for (const json of ['["\\ud800"]', '{"\\uDC00": 1}', '"\\ud800\\ud800"']) {
+    assert.throws(() => received({ tag: "json", val: json }).data, { code: 400, message: /half of a surrogate pair/ });
+  }
+  for (const json of ['{"\\uD83D\\ude80": ["\\ud83d\\ude80"]}', '"\\\\ud800"']) {
+    assert.deepEqual(received({ tag: "json", val: json }).data, JSON.parse(json));
+  }
+});
+
 test("extensions keep their types", () => {
   const extensions = { number: 7, yes: true, text: "seven" };
   const wire = draftToWire({ type: "t", extensions });

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import re
 from typing import Any, NoReturn
 
 # Under this key, the metadata of a dataclass field holds the name that JSON has for it.
@@ -20,9 +21,14 @@ class NotJson(ValueError):
 
 def read(text: str) -> Any:
     try:
-        return _DECODER.decode(text)
+        value = _DECODER.decode(text)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # half of a pair cannot be encoded
+        return value
     except RecursionError:
         raise NotJson("nested too deep") from None
+    except UnicodeEncodeError:
+        raise NotJson("a string in it holds half of a surrogate pair") from None
     except ValueError as error:
         raise NotJson(str(error)) from None
 
@@ -61,6 +67,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 _ENCODER = json.JSONEncoder(
     default=_plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False

@@ -135,6 +135,11 @@ class JsonText(unittest.TestCase):
         for text in ("NaN", "[Infinity]", "{", "", "[" * 200_000):
             with self.assertRaises(_json.NotJson):
                 _json.read(text)
+        for text in (r'"\ud800"', r'{"\uDC00": 1}', r'["\ud800\ud800"]'):
+            with self.assertRaisesRegex(_json.NotJson, "half of a surrogate pair"):
+                _json.read(text)
+        self.assertEqual(_json.read(r'{"\uD83D\ude80": 1e400}'), {"🚀": float("inf")})
+        self.assertEqual(_json.read(r'"\\ud800"'), r"\ud800")
         for value in (float("nan"), {1, 2}, "\ud800", object()):
             with self.assertRaises(_json.NotJson):
                 _json.write(value)

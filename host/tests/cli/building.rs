@@ -133,6 +133,20 @@ fn toolchain_build_watches_its_sources() {
 }
 
 #[test]
+fn toolchain_build_misses_the_plugin() {
+    let place = project();
+    save(&place, &[("CONCHE_PLUGIN(", "// CONCHE_PLUGIN(")]);
+    let run = command(&place, &["build", "hello"]).output().unwrap();
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(
+        said.contains("no `CONCHE_PLUGIN(…)` in any `.c` file"),
+        "{said}"
+    );
+    assert!(!said.contains("wasm-ld"), "{said}");
+}
+
+#[test]
 fn what_is_no_project_is_not_watched() {
     let place = Place::new();
     let run = place.run(&["build", "nowhere", "--watch"]);

@@ -21,6 +21,9 @@ pub(crate) const MODULE: &str = ".conche/build/module.wasm";
 /// The arguments that are ours, in a file: the line that a failed build shows is the author's.
 const FLAGS: &str = ".conche/build/flags";
 
+/// What the linker says, once for each of the SDK's functions that read it.
+const NO_PLUGIN: &str = "undefined symbol: conche_items";
+
 pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     let sources = sources(project)?;
     let library = library(project, Path::new(".conche/sdk"))?;
@@ -36,7 +39,15 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
         .arg("cc")
         .arg(flags_file(project, &flags)?)
         .args(sources);
-    tool::run(&mut command)?;
+    if let Err(error) = tool::run(&mut command) {
+        if error.to_string().contains(NO_PLUGIN) {
+            bail!(
+                "no `CONCHE_PLUGIN(…)` in any `.c` file in `{}`: it says which handlers there are",
+                project.dir.display()
+            );
+        }
+        return Err(error);
+    }
     component(project)
 }
 

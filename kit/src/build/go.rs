@@ -37,6 +37,12 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
             go_mod.display()
         );
     }
+    if !has_source(&project.dir)? {
+        bail!(
+            "no `.go` file in `{}`: the handlers are expected there",
+            project.dir.display()
+        );
+    }
     let go = GO.find(project)?;
     let module = tool::run(command(project, &go).args(["list", "-m"]))?;
     let program = project.dir.join(PROGRAM).join("main.go");
@@ -55,6 +61,20 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
 pub(crate) fn missing(project: &Project) -> Vec<String> {
     let found = GO.find(project);
     found.err().map(|_| GO.get.to_owned()).into_iter().collect()
+}
+
+/// Whether there is a package, as Go sees it: tests alone are none.
+fn has_source(dir: &Path) -> Result<bool> {
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read `{}`", dir.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read `{}`", dir.display()))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".go") && !name.ends_with("_test.go") && !name.starts_with(['.', '_']) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is built depends on the project alone, and with the Go that was found.
@@ -105,4 +125,26 @@ fn explain(error: &anyhow::Error) -> anyhow::Error {
         );
     }
     anyhow!("{said}")
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::{Kind, Language, create};
+
+    #[test]
+    fn a_project_without_a_package_is_told_where_it_is_expected() {
+        let dir = tempdir().unwrap();
+        let dir = dir.path().join("shop");
+        let project = create(&dir, "shop", Language::Go, Kind::Both).unwrap();
+        fs::rename(dir.join("plugin.go"), dir.join("plugin_test.go")).unwrap();
+        let error = build(&project).unwrap_err().to_string();
+        let expected = format!(
+            "no `.go` file in `{}`: the handlers are expected there",
+            project.dir.display()
+        );
+        assert_eq!(error, expected);
+    }
 }

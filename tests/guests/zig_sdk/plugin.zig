@@ -13,11 +13,13 @@ const Shapes = struct {
     flag: bool = true,
     wide: i128 = -5,
     float: f64 = 1.5,
+    narrow: f32 = 0.1,
     colour: enum { red, green } = .green,
     figure: union(enum) { circle: struct { radius: f64 }, square: u8, none } = .none,
     items: []const Item = &.{},
     pair: [2]i8 = .{ 1, 2 },
     code: [3]u8 = "abc".*,
+    bits: packed struct(u8) { low: u3 = 1, high: i5 = -1 } = .{},
     empty: [0]Item = .{},
     tuple: struct { u8, []const u8 } = .{ 1, "x" },
     item: ?*const Item = null,
@@ -38,6 +40,31 @@ fn raw(given: conche.Json) conche.Json {
 
 fn length(given: conche.Json) usize {
     return given.text.len;
+}
+
+/// A hundred of these are more than the stack.
+const Wide = struct { pad: [700]u8 = @splat('-'), one: ?*const Wide = null, more: ?More = null };
+const More = union(enum) { pair: struct { u8, []const Wide } };
+
+/// How deep what was read is; as deep as that it is written.
+fn depth(arena: Allocator, given: struct { open: []const u8, times: usize, shut: []const u8 }) !usize {
+    var text: std.ArrayList(u8) = .empty;
+    for (0..given.times) |_| try text.appendSlice(arena, given.open);
+    try text.appendSlice(arena, "{}");
+    for (0..given.times) |_| try text.appendSlice(arena, given.shut);
+    const json: conche.Json = .{ .text = text.items };
+    const read = try json.parse(*const Wide);
+    _ = try conche.Payload.from(read);
+    var levels: usize = 1;
+    var at = read;
+    while (at.one orelse if (at.more) |*more| &more.pair[1][0] else null) |within| : (at = within) levels += 1;
+    return levels;
+}
+
+fn aligned(arena: Allocator) !usize {
+    _ = try arena.create(u8);
+    const room = try arena.alignedAlloc(u8, .@"64", 100);
+    return @intFromPtr(room.ptr) % 64;
 }
 
 fn nothing() void {}
@@ -166,9 +193,10 @@ fn facts() !struct { attempt: u32, key: []const u8, has_time: bool, hops: u32, k
 }
 
 fn log() void {
+    const numbers: []const u32 = &.{ 700, 800 };
     conche.log.trace("one", .{ .text = "a", .number = 1, .float = 1.5, .flag = true });
     conche.log.debug("two", .{ .none = @as(?u8, null), .tag = .lit, .failed = error.Unforeseen });
-    conche.log.err("three", .{ .list = [_]u8{ 1, 2 } });
+    conche.log.err("three", .{ .list = [_]u8{ 1, 2 }, .numbers = numbers, .pointer = &numbers[1] });
     conche.log.critical("four", .{});
     std.log.warn("five and {d}", .{6});
     std.log.scoped(.mine).debug("seven", .{});
@@ -188,6 +216,8 @@ pub const plugin: conche.Plugin = .{
         conche.query("shapes", shapes, &.{"cyverse.zig.Shapes"}),
         conche.query("raw", raw, &.{"cyverse.zig.Raw"}),
         conche.query("length", length, &.{"cyverse.zig.Length"}),
+        conche.query("depth", depth, &.{"cyverse.zig.Depth"}),
+        conche.query("aligned", aligned, &.{"cyverse.zig.Aligned"}),
         conche.query("nothing", nothing, &.{"cyverse.zig.Nothing"}),
         conche.query("infinite", infinite, &.{"cyverse.zig.Infinite"}),
         conche.query("whole", whole, &.{"cyverse.zig.Whole"}),

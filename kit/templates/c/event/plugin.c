@@ -6,7 +6,7 @@ static conche_error *say(const conche_value *ask) {
     conche_str name;
     CONCHE_TRY(conche_get_string(ask, "name", &name));
     conche_writer *greeting = conche_write();
-    conche_put_string(greeting, "greeting", conche_format("Hello, %s!", name.ptr));
+    conche_put_string(greeting, "greeting", conche_concat(CONCHE_STR("Hello, "), name, CONCHE_STR("!")));
     conche_draft draft = {
         .type = CONCHE_STR("org.cyverse.events.Greeted"),
         .data = conche_json_of(greeting),

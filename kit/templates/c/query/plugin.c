@@ -5,7 +5,7 @@
 static conche_error *greet(const conche_value *ask, conche_writer *answer) {
     conche_str name;
     CONCHE_TRY(conche_get_string(ask, "name", &name));
-    conche_put_string(answer, "greeting", conche_format("Hello, %s!", name.ptr));
+    conche_put_string(answer, "greeting", conche_concat(CONCHE_STR("Hello, "), name, CONCHE_STR("!")));
     return NULL;
 }
 
