@@ -37,6 +37,7 @@ pub struct Built {
 /// A tool that is missing or too old, with the line that gets it; what the toolchain says; a
 /// component that does not handle what its manifest says.
 pub fn build(project: &Project, output: Option<&Path>) -> Result<Built> {
+    let _alone = project.lock()?;
     prepare(project)?;
     let component = match project.manifest.language {
         Language::Rust => rust::build(project)?,

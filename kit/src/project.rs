@@ -1,6 +1,6 @@
 //! A plugin's source directory: its manifest, and where things lie in it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{self, Path, PathBuf};
 
@@ -52,6 +52,15 @@ impl Project {
         self.dir.join(&self.manifest.tests)
     }
 
+    /// One build at a time: they share `.conche`. Waits for the others; held until dropped.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let file = self.hidden().join("lock");
+        fs::create_dir_all(self.hidden())
+            .and_then(|()| File::create(&file))
+            .and_then(|opened| opened.lock().map(|()| opened))
+            .with_context(|| format!("cannot lock `{}`", file.display()))
+    }
+
     /// What is made of the project and need not be looked at.
     pub(crate) fn hidden(&self) -> PathBuf {
         self.dir.join(".conche")
@@ -70,5 +79,27 @@ impl Project {
     /// What a build leaves between its steps.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.hidden().join("build")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use tempfile::tempdir;
+
+    use super::{MANIFEST, Project};
+
+    #[test]
+    fn builds_wait_for_each_other() {
+        let dir = tempdir().unwrap();
+        let manifest = "name = 'a'\nlanguage = 'ts'\nkind = 'query'\n";
+        fs::write(dir.path().join(MANIFEST), manifest).unwrap();
+        let project = Project::open(dir.path()).unwrap();
+        let held = project.lock().unwrap();
+        let other = File::open(dir.path().join(".conche/lock")).unwrap();
+        assert!(other.try_lock().is_err());
+        drop(held);
+        assert!(other.try_lock().is_ok());
     }
 }
