@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{core, zig_tool};
+use super::core::{self, MODULE};
+use super::zig_tool;
 use crate::project::Project;
 use crate::{sdk, tool};
 
@@ -15,8 +16,6 @@ pub(crate) const STACK: &str = "65536";
 
 /// The generated bindings, as files of the SDK include them.
 const WIRE: &str = ".conche/build/wire";
-
-pub(crate) const MODULE: &str = ".conche/build/module.wasm";
 
 /// The arguments that are ours, in a file: the line that a failed build shows is the author's.
 const FLAGS: &str = ".conche/build/flags";
@@ -48,7 +47,7 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
         }
         return Err(error);
     }
-    component(project)
+    core::component(project)
 }
 
 /// What `zig` is told about the SDK's library.
@@ -83,14 +82,6 @@ pub(crate) fn library(project: &Project, dir: &Path) -> Result<Library> {
 pub(crate) fn flags_file(project: &Project, flags: &str) -> Result<String> {
     sdk::write(&project.dir.join(FLAGS), flags.as_bytes())?;
     Ok(format!("@{FLAGS}"))
-}
-
-/// Of the module that was built.
-pub(crate) fn component(project: &Project) -> Result<Vec<u8>> {
-    let module = project.dir.join(MODULE);
-    let module =
-        fs::read(&module).with_context(|| format!("cannot read `{}`", module.display()))?;
-    core::encode(project, module)
 }
 
 /// Every `.c` of the project.

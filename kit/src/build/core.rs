@@ -1,6 +1,8 @@
 //! What the languages have in common whose compilers stop at a core module (C, Go, Zig): bindings in
 //! C to compile with, and the way from the module, made for WASI preview 1, to a component.
 
+use std::fs;
+
 use anyhow::{Context as _, Result};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
@@ -32,9 +34,15 @@ pub(crate) fn c_bindings(project: &Project) -> Result<Files> {
         .collect())
 }
 
-/// The module must export what the project's world exports; imports that it does not call are
-/// dropped from the component.
-pub(crate) fn encode(project: &Project, mut module: Vec<u8>) -> Result<Vec<u8>> {
+/// Where the compilers leave it, from the project's directory.
+pub(crate) const MODULE: &str = ".conche/build/module.wasm";
+
+/// Of the module that was built. It must export what the project's world exports; imports that it does
+/// not call are dropped from the component.
+pub(crate) fn component(project: &Project) -> Result<Vec<u8>> {
+    let file = project.dir.join(MODULE);
+    let mut module =
+        fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let (resolve, world) = world(project)?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
     ComponentEncoder::default()

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::core;
+use super::core::{self, MODULE};
 use crate::project::Project;
 use crate::sdk;
 use crate::tool::{self, Tool};
@@ -26,8 +26,6 @@ const SDK: &str = "conche.dev/conche";
 
 /// Where the program is made, as a package.
 const PROGRAM: &str = "./.conche/build";
-
-const MODULE: &str = ".conche/build/module.wasm";
 
 pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     let go_mod = project.dir.join("go.mod");
@@ -52,9 +50,7 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     build.args(["build", "-buildmode=c-shared", "-buildvcs=false"]);
     build.args(["-trimpath", "-ldflags=-s -w", "-o", MODULE, PROGRAM]);
     tool::run(&mut build).map_err(|error| explain(&error))?;
-    let file = project.dir.join(MODULE);
-    let module = fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    core::encode(project, module)
+    core::component(project)
 }
 
 /// The line that gets Go, if it is missing.

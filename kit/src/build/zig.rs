@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::{c, zig_tool};
+use super::{c, core, zig_tool};
 use crate::project::Project;
 use crate::{sdk, tool};
 
@@ -27,7 +27,7 @@ pub(crate) fn build(project: &Project) -> Result<Vec<u8>> {
     let mut command = zig_tool::command(project)?;
     let flags = c::flags_file(project, &flags(project)?)?;
     tool::run(command.arg("build-exe").arg(flags))?;
-    c::component(project)
+    core::component(project)
 }
 
 /// Only the author's module is checked as it runs: a slip shall end the call, not spoil its answer. The
@@ -42,6 +42,6 @@ fn flags(project: &Project) -> Result<String> {
          -O small -Mkind={KIND}\n\
          -O safe --dep conche -Mplugin={PLUGIN}\n",
         c::STACK,
-        c::MODULE,
+        core::MODULE,
     ))
 }
