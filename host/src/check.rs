@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::config::{Config, lookups};
-use crate::policy::limits::{LIMITS, Limit};
+use crate::policy::limits::{LIMITS, Limit, MEMORY};
 use crate::policy::{Granting, Grants, PluginName, Policy, PolicyFile};
 use crate::sandbox::{Compiled, LoadError, Sandbox};
 use limits::Measure;
@@ -112,7 +112,9 @@ impl Candidate {
         let mut findings = self.stopped(&as_written, &measures);
         let tight = measures.iter().filter(|it| !as_written.ran_into(it.limit));
         findings.extend(tight.filter_map(|it| it.tight(self.policy_file())));
-        let is_short = findings.iter().any(|it| it.what.contains("memory"));
+        let mut of_memory = measures.iter().filter(|it| it.limit.key == MEMORY.key);
+        let is_tight = of_memory.any(|it| it.tight(self.policy_file()).is_some());
+        let is_short = is_tight || as_written.ran_into(&MEMORY);
         if let Some(runtime) = self.runtime.as_ref().filter(|_| is_short) {
             findings.extend(runtime.holds(&full.seen.usage));
         }
