@@ -174,9 +174,12 @@ impl Offers {
     }
 }
 
-fn remove(file: &Path) -> anyhow::Result<()> {
+/// Sees that there is no such file.
+pub(super) fn remove(file: &Path) -> anyhow::Result<()> {
     match std::fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove `{}`", file.display()))
+        }
         _ => Ok(()),
     }
 }

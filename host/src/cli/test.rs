@@ -1,6 +1,6 @@
 //! `conche test`: the cases of a plugin, run against it without any server.
 
-use std::io::{ErrorKind, IsTerminal as _, stdout};
+use std::io::{IsTerminal as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use conche::policy::PluginName;
 use conche::trial::{Candidate, Cases, Colour, Suite, Summary, junit, verdict_line};
 use conche_kit::{MANIFEST, Project};
 
-use super::building::Builder;
+use super::building::{self, Builder};
 use super::options::Common;
 use super::{EXIT_FAILED, log, output, serve, single};
 
@@ -60,7 +60,8 @@ struct Place {
 
 impl Test {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        self.remove_last_report()?;
+        // Whoever reads a report after a run that came to none must not take an old one for it.
+        self.junit.as_deref().map_or(Ok(()), building::remove)?;
         let config = Config::load(Mode::Call, &self.common.clone().flags())?;
         log::start_quietly(&config)?;
         let Some(place) = self.place()? else {
@@ -95,19 +96,6 @@ impl Test {
         } else {
             EXIT_FAILED
         }))
-    }
-
-    /// Whoever reads it after a run that came to no report must not take an old one for it.
-    fn remove_last_report(&self) -> anyhow::Result<()> {
-        let Some(file) = &self.junit else {
-            return Ok(());
-        };
-        match std::fs::remove_file(file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot write `{}`", file.display()))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Builds the project, unless a component is given; none: it does not build, which is said.

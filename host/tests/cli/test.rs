@@ -24,6 +24,16 @@ fn test(folder: &str, more: &[&str]) -> (Place, Run) {
     (place, run)
 }
 
+/// A run to which no case is left.
+const NO_CASE: [&str; 6] = [
+    "test",
+    "--component",
+    "probe.wasm",
+    "probe",
+    "--filter",
+    "x-y",
+];
+
 /// Times are not the same twice.
 pub(crate) fn timeless(text: &str) -> String {
     let line = |line: &str| match line.rsplit_once(" (") {
@@ -59,15 +69,7 @@ fn a_filter_chooses_by_name_and_says_what_it_left_out() {
 
     1 case: 1 passed, 23 left out by the filter (TIME)
     ");
-    let none = [
-        "test",
-        "--component",
-        "probe.wasm",
-        "probe",
-        "--filter",
-        "x-y",
-    ];
-    let run = place.run(&none);
+    let run = place.run(&NO_CASE);
     assert_eq!(run.code, Some(1));
     assert_eq!(run.stderr, "conche: no case has `x-y` in its name\n");
 }
@@ -90,15 +92,7 @@ fn ci_gets_its_document() {
         "{document}"
     );
     // Who reads a report after a run that came to none must not read that of the last one.
-    let none = [
-        "test",
-        "--component",
-        "probe.wasm",
-        "probe",
-        "--filter",
-        "x-y",
-    ];
-    let run = place.run(&[&none[..], &["--junit", "out.xml"]].concat());
+    let run = place.run(&[&NO_CASE[..], &["--junit", "out.xml"]].concat());
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(!place.dir.path().join("out.xml").exists());
 }
