@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -194,7 +194,7 @@ fn short(number: f64) -> String {
     }
 }
 
-fn replace(file: &PathBuf, table: &str) -> Result<()> {
+fn replace(file: &Path, table: &str) -> Result<()> {
     let text = fs::read_to_string(file)?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
         let (_, after) = rest.split_once(END)?;
