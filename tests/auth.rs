@@ -10,10 +10,9 @@ use std::net::{SocketAddr, TcpListener};
 use async_nats::ConnectOptions;
 use conche::config::Config;
 use conche::envelope::{CloudEvent, Payload};
-use conche::host::Host;
+use conche::host::{Host, Runtimes};
 use nkeys::KeyPair;
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 
 use crate::http;
 use crate::support::server::NatsServer;
@@ -40,8 +39,8 @@ impl Attempt {
     /// It becomes ready, and a service that logs in its own way gets an answer.
     async fn serves(mut self, service: ConnectOptions, service_url: &str) {
         self.config.health.listen = Some(([127, 0, 0, 1], 0).into());
-        let io = Handle::current();
-        let started = Box::pin(Host::start(self.config, &io));
+        let runtimes = Runtimes::one();
+        let started = Box::pin(Host::start(self.config, &runtimes));
         let host = tokio::time::timeout(DEADLINE, started).await;
         let host = host.expect("no start in time").unwrap();
         let ready = readyz(host.health().unwrap()).await;
@@ -57,8 +56,8 @@ impl Attempt {
     /// It does not start; the reason is one line.
     async fn fails_with(mut self, reason: &str) {
         self.config.nats.max_reconnects = Some(0);
-        let io = Handle::current();
-        let started = Box::pin(Host::start(self.config, &io));
+        let runtimes = Runtimes::one();
+        let started = Box::pin(Host::start(self.config, &runtimes));
         let started = tokio::time::timeout(DEADLINE, started).await;
         let error = started.expect("no end in time").unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
@@ -271,7 +270,7 @@ async fn a_host_that_fails_with_waits_and_is_not_ready() {
     // Without a number of attempts it would take the right one at any time.
     assert_eq!(attempt.config.nats.max_reconnects, None);
     let starting = tokio::spawn(async move {
-        let started = Host::start(attempt.config, &Handle::current()).await;
+        let started = Host::start(attempt.config, &Runtimes::one()).await;
         (started.map(drop), attempt.dir)
     });
     let answered = async {

@@ -4,11 +4,10 @@ use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use conche::host::Host;
+use conche::host::{Host, Runtimes};
 use conche::sandbox::Digest;
 
 use crate::reload::{GET, version, with_v1};
-use tokio::runtime::Handle;
 
 use crate::support::{Setup, TestHost, bytes, guest};
 
@@ -69,7 +68,7 @@ async fn a_plugins_directory_that_is_missing_is_said_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let none = dir.path().join("none");
     let config = Setup::default().config(&none);
-    let error = Host::start(config, &Handle::current())
+    let error = Host::start(config, &Runtimes::one())
         .await
         .unwrap_err()
         .to_string();

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use conche::config::Config;
-use conche::host::Host;
-use tokio::runtime::Handle;
+use conche::host::{Host, Runtimes};
 
 use crate::http::{self, Response};
 use crate::support::server::NatsServer;
@@ -60,7 +59,7 @@ async fn without_its_server_a_host_is_alive_and_not_ready() {
     let mut server = NatsServer::start();
     let dir = tempfile::tempdir().unwrap();
     let config = resolve(dir.path(), Some(&server.url()), "");
-    let host = Host::start(listening(config), &Handle::current())
+    let host = Host::start(listening(config), &Runtimes::one())
         .await
         .unwrap();
     let health = host.health().unwrap();
@@ -86,7 +85,7 @@ async fn while_it_drains_a_host_is_alive_and_not_ready() {
     // Above anything that this test waits for.
     let slow = "[plugins.default.limits]\ndeadline = \"60s\"\n[shutdown]\ndrain = \"60s\"";
     let config = resolve(dir.path(), None, slow);
-    let host = Host::start(listening(config), &Handle::current())
+    let host = Host::start(listening(config), &Runtimes::one())
         .await
         .unwrap();
     let health = host.health().unwrap();

@@ -30,5 +30,6 @@ mod sandbox;
 mod service;
 mod service_events;
 mod support;
+mod threads;
 mod variables;
 mod watch;

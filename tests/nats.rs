@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use conche::client::{Client, EventSource};
-use conche::host::Host;
+use conche::host::{Host, Runtimes};
 use serde_json::json;
-use tokio::runtime::Handle;
 
 use crate::support::server::NatsServer;
 use crate::support::{DEADLINE, On, TestHost, event, guest, resolve};
@@ -48,8 +47,7 @@ async fn a_server_that_is_not_there_yet_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::copy(guest("greeter"), dir.path().join("greeter.wasm")).unwrap();
     let config = resolve(dir.path(), Some(&url), "[nats]\nreconnect_wait = \"100ms\"");
-    let handle = Handle::current();
-    let starting = tokio::spawn(async move { Host::start(config, &handle).await });
+    let starting = tokio::spawn(async move { Host::start(config, &Runtimes::one()).await });
     server.up();
     let host = tokio::time::timeout(DEADLINE, starting).await;
     let host = host.unwrap().unwrap().unwrap();
@@ -64,7 +62,7 @@ async fn a_number_of_attempts_is_kept_to() {
     let dir = tempfile::tempdir().unwrap();
     let config = "[nats]\nreconnect_wait = \"1ms\"\nmax_reconnects = 3";
     let config = resolve(dir.path(), Some(&url), config);
-    let error = Host::start(config, &Handle::current()).await.unwrap_err();
+    let error = Host::start(config, &Runtimes::one()).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("in 4 attempts"), "{text}");
     assert!(text.contains("Connection refused"), "{text}");
@@ -159,7 +157,7 @@ async fn two_hosts_share_and_one_leaves_without_a_loss() {
     std::fs::copy(guest("versioned_v2"), &file).unwrap();
     let url = host.server.as_ref().unwrap().url();
     let config = resolve(dir.path(), Some(&url), "");
-    let other = Host::start(config, &Handle::current()).await.unwrap();
+    let other = Host::start(config, &Runtimes::one()).await.unwrap();
     let op = "cyverse.versioned.Get";
     host.ask_until(op, "{}", |answer| answer.contains("2.0.0"))
         .await;

@@ -11,10 +11,9 @@ use std::time::Duration;
 use conche::config::{Config, Flags, Mode};
 use conche::embedded::Bus;
 use conche::envelope::{CloudEvent, Fault, Message, Payload, new_id, now};
-use conche::host::Host;
+use conche::host::{Host, Runtimes};
 use conche::policy::{Granting, PluginName};
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 
 use server::NatsServer;
 pub(crate) use wire::{Found, Wire};
@@ -90,6 +89,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) grants_as_written: bool,
     /// Runs on it; otherwise on the embedded bus.
     pub(crate) server: Option<NatsServer>,
+    /// Where it runs beside this runtime; otherwise all of it on this.
+    pub(crate) runtimes: Option<Runtimes>,
     /// Where the plugins are, if somewhere else than in `TestHost::dir`.
     pub(crate) plugins: Option<&'a Path>,
 }
@@ -150,8 +151,10 @@ impl TestHost {
         for (name, text) in setup.policies {
             std::fs::write(dir.path().join(format!("{name}.toml")), text).unwrap();
         }
-        let io = Handle::current();
-        let host = Host::start(setup.config(dir.path()), &io).await.unwrap();
+        let runtimes = setup.runtimes.clone().unwrap_or_else(Runtimes::one);
+        let host = Host::start(setup.config(dir.path()), &runtimes)
+            .await
+            .unwrap();
         let wire = match &setup.server {
             Some(server) => Wire::connect(&server.url()).await,
             None => Wire::Bus(host.bus().unwrap().clone()),

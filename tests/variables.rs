@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use conche::config::{Config, Flags, Inputs, Machine, Mode};
 use conche::envelope::{CloudEvent, Fault};
-use conche::host::Host;
+use conche::host::{Host, Runtimes};
 use conche::settings::Lookups;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 
 use crate::support::server::NatsServer;
 use crate::support::{DEADLINE, On, TestHost, Wire, event, guest};
@@ -60,7 +59,7 @@ async fn start(guests: &[&str], variables: &[(&str, &str)]) -> Started {
         },
         machine: &Machine::this(),
     });
-    let host = Host::start(config.unwrap(), &Handle::current()).await;
+    let host = Host::start(config.unwrap(), &Runtimes::one()).await;
     Started {
         host: host.unwrap(),
         wire: Wire::connect(&url).await,

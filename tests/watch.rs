@@ -114,8 +114,8 @@ fn interest(types: &[&str], transaction_id: Option<&str>) -> Interest {
 }
 
 async fn connect(config: &Config, tasks: &Shutdown) -> Outbound {
-    let io = Handle::current();
-    let connected = Nats::connect(&config.nats, &config.events, "test", tasks, &io);
+    let this = Handle::current();
+    let connected = Nats::connect(&config.nats, &config.events, "test", tasks, &this, &this);
     Outbound::Nats(connected.await.unwrap())
 }
 

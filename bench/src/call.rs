@@ -9,8 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use conche::config::{Config, Flags, Mode};
 use conche::dispatch::{QueryAnswer, Travel};
 use conche::envelope::{CloudEvent, Message};
-use conche::host::Host;
-use tokio::runtime::Handle;
+use conche::host::{Host, Runtimes};
 
 use crate::bare::{Bare, BareInstance};
 use crate::driver::Window;
@@ -127,7 +126,7 @@ async fn start_host(dir: &Path, component: &Path, instances: Instances) -> Resul
         listen: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
-    Host::start(Config::load(Mode::Dev, &flags)?, &Handle::current()).await
+    Host::start(Config::load(Mode::Dev, &flags)?, &Runtimes::one()).await
 }
 
 pub(crate) async fn window(

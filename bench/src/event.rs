@@ -44,7 +44,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Row>> {
     let setup = HostSetup::new(&server)?;
 
     let mut rows = Vec::new();
-    for in_flight in IN_FLIGHT {
+    for in_flight in effort.lines(&IN_FLIGHT) {
         let mut rounds = [Vec::new(), Vec::new()];
         for round in 0..effort.rounds {
             for turn in [0, 1] {

@@ -43,6 +43,9 @@ struct Cli {
     /// Length of a window
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
+    /// Of the tables of queries and events, only the line with so many at once
+    #[arg(long, value_name = "NUMBER")]
+    outstanding: Option<usize>,
     #[command(subcommand)]
     other: Option<Other>,
 }
@@ -89,6 +92,14 @@ enum NativeSubject {
 struct Effort {
     rounds: usize,
     window: Duration,
+    outstanding: Option<usize>,
+}
+
+impl Effort {
+    /// What of a table is measured.
+    fn lines(self, all: &[usize]) -> Vec<usize> {
+        self.outstanding.map_or(all.to_vec(), |only| vec![only])
+    }
 }
 
 fn main() -> ExitCode {
@@ -105,6 +116,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let effort = Effort {
         rounds: cli.rounds as usize,
         window: Duration::from_secs(cli.seconds),
+        outstanding: cli.outstanding,
     };
     match cli.other {
         None => {}

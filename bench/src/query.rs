@@ -42,7 +42,7 @@ pub(crate) fn run(effort: Effort) -> Result<Vec<Row>> {
     }
 
     let mut rows = Vec::new();
-    for outstanding in OUTSTANDING {
+    for outstanding in effort.lines(&OUTSTANDING) {
         let mut rounds = [Vec::new(), Vec::new()];
         for round in 0..effort.rounds {
             for turn in [0, 1] {

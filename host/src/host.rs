@@ -36,6 +36,15 @@ use probes::Probes;
 /// Component instances for each slot: running ones, idle ones, those being tried.
 const INSTANCES_PER_SLOT: u32 = 4;
 
+/// Where a host runs, beside the runtime that it is started on, which runs its guests.
+#[derive(Debug, Clone)]
+pub struct Runtimes {
+    /// Reads queries and runs those that are short: one thread, prepared for guests.
+    pub queries: Handle,
+    /// Acknowledgements, what is sent, probes: busy guests starve none of them.
+    pub io: Handle,
+}
+
 /// A host that serves.
 #[derive(Debug)]
 pub struct Host {
@@ -59,16 +68,26 @@ pub struct NoDirectory {
     pub dir: PathBuf,
 }
 
+impl Runtimes {
+    /// All of it on the runtime that this is called on: for tools, and hosts without load.
+    pub fn one() -> Runtimes {
+        let this = Handle::current();
+        Runtimes {
+            queries: this.clone(),
+            io: this,
+        }
+    }
+}
+
 impl Host {
-    /// Starts a host: connected, plugins loaded, subscriptions open, gateway bound. Guests and the
-    /// connection of their queries run on the runtime that it is called on; acknowledgements,
-    /// what is sent, and probes on `io`, so that busy guests starve none of them.
+    /// Starts a host: connected, plugins loaded, subscriptions open, gateway bound. Guests run on the
+    /// runtime that it is called on.
     ///
     /// # Errors
     /// What keeps the host as a whole from starting. A plugin that cannot serve is none of it, nor
     /// is a server that is not there: it is tried again as often as the configuration says.
-    pub async fn start(config: Config, io: &Handle) -> anyhow::Result<Host> {
-        Host::start_under(config, io, Shutdown::default()).await
+    pub async fn start(config: Config, runtimes: &Runtimes) -> anyhow::Result<Host> {
+        Host::start_under(config, runtimes, Shutdown::default()).await
     }
 
     /// Starts a host that can be told to end before it has started: whoever drains `shutdown` then
@@ -78,7 +97,7 @@ impl Host {
     /// Those of [`Host::start`].
     pub async fn start_under(
         config: Config,
-        io: &Handle,
+        runtimes: &Runtimes,
         shutdown: Shutdown,
     ) -> anyhow::Result<Host> {
         let config = Arc::new(config);
@@ -90,9 +109,9 @@ impl Host {
         };
         let metrics = Arc::new(Metrics::new());
         let lanes = Dispatcher::lanes(&config);
-        let probes = Probes::open(&config, lanes.clone(), metrics.clone(), io).await?;
+        let probes = Probes::open(&config, lanes.clone(), metrics.clone(), &runtimes.io).await?;
         let sandbox = Arc::new(sandbox(&config)?);
-        let source = source(&config, io, &shutdown).await?;
+        let source = source(&config, runtimes, &shutdown).await?;
         if let Source::Nats(nats) = &source {
             probes.follow(nats, &metrics, &shutdown);
         }
@@ -114,6 +133,7 @@ impl Host {
             source.clone(),
             shutdown.clone(),
             reload.changes(),
+            &runtimes.queries,
         );
         intake.agree().await;
         if let Source::Nats(nats) = &source {
@@ -230,7 +250,11 @@ fn check_directory(config: &Config) -> Result<(), NoDirectory> {
 }
 
 /// Connects, or makes a bus.
-async fn source(config: &Config, io: &Handle, shutdown: &Shutdown) -> anyhow::Result<Source> {
+async fn source(
+    config: &Config,
+    runtimes: &Runtimes,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Source> {
     if config.mode.is_embedded() {
         return Ok(Source::Embedded(embedded_bus(config)?));
     }
@@ -239,7 +263,8 @@ async fn source(config: &Config, io: &Handle, shutdown: &Shutdown) -> anyhow::Re
         &config.events,
         &config.client_id,
         shutdown,
-        io,
+        &runtimes.queries,
+        &runtimes.io,
     );
     Ok(Source::Nats(connected.await?))
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tracing::error;
 
@@ -31,19 +32,22 @@ pub struct Intake {
     source: Source,
     shutdown: Shutdown,
     changes: watch::Receiver<u64>,
+    queries_on: Handle,
     queries: BTreeMap<String, Arc<QueryLoop>>,
     backlog: Arc<Semaphore>,
     events: BTreeMap<PluginName, Arc<Events>>,
 }
 
 impl Intake {
-    /// An intake that listens to nothing yet. `changes` counts changes of the registry.
+    /// An intake that listens to nothing yet. `changes` counts changes of the registry. Queries are
+    /// read on the runtime `queries_on`; the rest runs on the one that this is called on.
     pub fn new(
         config: Arc<Config>,
         dispatcher: Arc<Dispatcher>,
         source: Source,
         shutdown: Shutdown,
         changes: watch::Receiver<u64>,
+        queries_on: &Handle,
     ) -> Intake {
         Intake {
             config,
@@ -51,6 +55,7 @@ impl Intake {
             source,
             shutdown,
             changes,
+            queries_on: queries_on.clone(),
             queries: BTreeMap::new(),
             backlog: queries::backlog(),
             events: BTreeMap::new(),
@@ -123,8 +128,10 @@ impl Intake {
                     self.dispatcher.clone(),
                     self.shutdown.clone(),
                     self.backlog.clone(),
+                    Handle::current(),
                 ));
-                self.shutdown.spawn(query.clone().serve(subscription));
+                let serve = query.clone().serve(subscription);
+                self.shutdown.spawn_on(&self.queries_on, serve);
                 self.queries.insert(subject.to_owned(), query);
             }
             Err(reason) => error!(

@@ -131,9 +131,8 @@ pub enum NatsError {
 }
 
 impl Nats {
-    /// Connects, and waits until a round trip has gone over each connection. The one for queries
-    /// runs on the runtime that it is called on, as the handlers do: on another, a batch of queries
-    /// would wake a thread twice. The others run on `io`.
+    /// Connects, and waits until a round trip has gone over each connection: the one for queries on
+    /// the first runtime, the others on the second.
     ///
     /// # Errors
     /// [`ConnectError`]. A server that is not there is tried again, for ever unless the
@@ -143,7 +142,8 @@ impl Nats {
         events: &EventsConfig,
         client_id: &str,
         shutdown: &Shutdown,
-        io: &Handle,
+        queries_on: &Handle,
+        others_on: &Handle,
     ) -> Result<Nats, ConnectError> {
         let gave_up = CancellationToken::new();
         let open = |purpose| {
@@ -151,9 +151,9 @@ impl Nats {
             let (shutdown, gave_up) = (shutdown.clone(), gave_up.clone());
             async move { Link::open(&nats, &client_id, purpose, &shutdown, &gave_up).await }
         };
-        let on_io = async |purpose| {
+        let open_on = async |runtime: &Handle, purpose| {
             // A connection's tasks stay on the runtime that they begin on.
-            let opened = io.spawn(open(purpose)).await;
+            let opened = runtime.spawn(open(purpose)).await;
             opened.unwrap_or_else(|_| {
                 Err(ConnectError::Ended {
                     urls: link::shown(&nats.urls),
@@ -162,9 +162,9 @@ impl Nats {
         };
         // One after the other: a server that is not there is said to be so once, not three times.
         let [queries, events_link, sending] = CONNECTIONS;
-        let queries = open(queries).await?;
-        let events_link = on_io(events_link).await?;
-        let sending = on_io(sending).await?;
+        let queries = open_on(queries_on, queries).await?;
+        let events_link = open_on(others_on, events_link).await?;
+        let sending = open_on(others_on, sending).await?;
         Ok(Nats {
             inner: Arc::new(Inner {
                 queries,

@@ -160,7 +160,8 @@ impl Plugin {
         {
             return Ok(instance);
         }
-        Instance::start(&self.compiled, &self.tenant).await
+        // Boxed: a call of an idle instance would be larger by what only a fresh one needs.
+        Box::pin(Instance::start(&self.compiled, &self.tenant)).await
     }
 
     fn put_back(&self, instance: Instance) {

@@ -1,9 +1,9 @@
-//! What `run` and `dev` share: two runtimes, signals, the banner, the end.
+//! What `run` and `dev` share: the runtimes, signals, the banner, the end.
 
 use std::process::ExitCode;
 
 use conche::config::Config;
-use conche::host::Host;
+use conche::host::{Host, Runtimes};
 use conche::nats::ConnectError;
 use conche::sandbox::Sandbox;
 use conche::shutdown::Shutdown;
@@ -12,15 +12,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_NOT_DRAINED, log, output};
 
-/// Threads for probes and all connections but the queries': they only pass bytes on.
-const IO_THREADS: usize = 1;
-
 /// The runtime that guests run on.
 pub(super) fn guests(config: &Config) -> anyhow::Result<Runtime> {
-    let threads = config.calls.guest_threads.max(1) as usize;
+    runtime("guest", config.calls.guest_threads.max(1) as usize)
+}
+
+fn runtime(name: &str, threads: usize) -> anyhow::Result<Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
-        .thread_name("guest")
+        .thread_name(name)
         .on_thread_start(Sandbox::prepare_thread)
         .enable_all()
         .build()?;
@@ -37,33 +37,35 @@ pub(super) fn serve(
         tracing::warn!("{warning}");
     }
     let guests = guests(&config)?;
-    let io = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(IO_THREADS)
-        .thread_name("io")
-        .enable_all()
-        .build()?;
-    let handle = io.handle().clone();
+    // One thread each: what reads the queries writes their answers, and what passes bytes on is
+    // never waiting for it.
+    let (queries, io) = (runtime("queries", 1)?, runtime("io", 1)?);
+    let runtimes = Runtimes {
+        queries: queries.handle().clone(),
+        io: io.handle().clone(),
+    };
     let code = guests.block_on(async {
         // On a worker thread: the thread that blocks here would be one more that polls guests.
-        let served = guests.spawn(async move { run(config, &handle, banner).await });
+        let served = guests.spawn(async move { run(config, &runtimes, banner).await });
         served.await?
     });
     // What did not end by the deadline is not waited for again.
     guests.shutdown_background();
+    queries.shutdown_background();
     io.shutdown_background();
     code
 }
 
 async fn run(
     config: Config,
-    io: &tokio::runtime::Handle,
+    runtimes: &Runtimes,
     banner: impl FnOnce(&Host) -> String,
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let shutdown = Shutdown::default();
     let drain = config.shutdown.drain;
     let host = tokio::select! {
-        started = Host::start_under(config, io, shutdown.clone()) => match started {
+        started = Host::start_under(config, runtimes, shutdown.clone()) => match started {
             Ok(host) => host,
             Err(error) if error.downcast_ref::<ConnectError>().is_some() => {
                 eprintln!("conche: {error:#}");

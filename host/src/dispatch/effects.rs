@@ -99,6 +99,16 @@ impl Dispatcher {
         if effects.is_empty() {
             return Ok(());
         }
+        // Boxed: most calls have none, and each would be larger by what is needed for them.
+        Box::pin(self.release_some(plugin, effects, cause)).await
+    }
+
+    async fn release_some(
+        &self,
+        plugin: &Plugin,
+        effects: &Effects,
+        cause: Cause<'_>,
+    ) -> Result<(), SendError> {
         let changed = self.listeners.apply(plugin, &effects.listeners).await;
         let changed = changed.map_err(|error| SendError::Other(error.to_string()))?;
         let published = self.publish(plugin, &effects.emitted, cause).await;

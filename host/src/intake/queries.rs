@@ -1,13 +1,18 @@
-//! One loop for each op: reads always, then admits or sheds. What waits is handed to a task of its
-//! own, so that a slow handler delays no other query and nothing fills up unread.
+//! One loop for each op: reads always, then admits or sheds. The loops share one thread with the
+//! connection: what is short runs there, at once; what waits, takes long or comes in numbers goes
+//! to the guests' runtime, so that a slow handler delays no other query and nothing fills up unread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use futures_util::poll;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -22,13 +27,16 @@ use crate::subject::SubjectPattern;
 
 /// Queries that are there at once and run one after the other. Fewer than so many run in the loop
 /// that read them: a task for each costs 10–25% of the throughput, and waking another thread for a
-/// few costs more than they do. So many, all that the runtime lets a task read at a time, mean that
-/// the loop is behind: another thread takes them.
-const BATCH: usize = 128;
+/// few costs more than they do. So many mean that the loop is behind: another thread takes them.
+const BATCH: usize = 32;
 
 /// How long the queries of a batch may run one after the other, before the rest get tasks of
 /// their own: what a query can lose to those before it.
-const BATCH_TIME: Duration = Duration::from_millis(1);
+const BATCH_TIME: Duration = Duration::from_millis(2);
+
+/// What a query may take, on the average of a batch, for the next batch to run in the loop: it
+/// delays those of all other ops.
+const SHORT: Duration = Duration::from_micros(200);
 
 /// Queries that were read and wait for a thread, all ops together: what comes on top is answered
 /// "busy" where it was read, so that an overload costs time and no memory.
@@ -55,6 +63,15 @@ struct Answer {
     event_id: String,
 }
 
+/// What came of a batch.
+#[derive(Debug)]
+struct Answered {
+    /// Of those that have one already.
+    answers: Vec<Answer>,
+    /// Whether its queries ran for [`SHORT`] or less.
+    were_short: bool,
+}
+
 /// Serves one subject, an op or a pattern of the namespace.
 #[derive(Debug)]
 pub(super) struct QueryLoop {
@@ -63,9 +80,11 @@ pub(super) struct QueryLoop {
     pub(super) shutdown: Shutdown,
     pub(super) leave: CancellationToken,
     backlog: Arc<Semaphore>,
+    /// The runtime of the guests.
+    guests: Handle,
     /// Who serves it, or did until a moment ago: what is on its way when a plugin leaves is still
     /// for it to answer.
-    last: Mutex<Option<Route>>,
+    last: ArcSwapOption<Route>,
     /// Messages that are no query of the subject.
     passed_over: AtomicU64,
 }
@@ -76,26 +95,30 @@ impl QueryLoop {
         dispatcher: Arc<Dispatcher>,
         shutdown: Shutdown,
         backlog: Arc<Semaphore>,
+        guests: Handle,
     ) -> QueryLoop {
         QueryLoop {
             backlog,
+            guests,
             config,
             dispatcher,
             leave: shutdown.child(),
             shutdown,
-            last: Mutex::new(None),
+            last: ArcSwapOption::empty(),
             passed_over: AtomicU64::new(0),
         }
     }
 
     /// Notes who serves it now.
     pub(super) fn served_by(&self, route: &Route) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(route.clone());
+        self.last.store(Some(Arc::new(route.clone())));
     }
 
     /// Serves a subscription until it is to leave; what comes on the way out is served too.
     pub(super) async fn serve(self: Arc<Self>, mut queries: Queries) {
         let mut leaving = false;
+        let mut are_short = true;
+        let mut elsewhere = FuturesUnordered::new();
         loop {
             let asked = tokio::select! {
                 biased;
@@ -104,54 +127,68 @@ impl QueryLoop {
                     queries.leave().await;
                     continue;
                 }
+                Some(answered) = elsewhere.next() => {
+                    are_short = send(answered).await;
+                    continue;
+                }
                 asked = queries.next() => asked,
             };
-            let Some(asked) = asked else { return };
+            let Some(asked) = asked else { break };
             let mut batch = vec![asked];
             while batch.len() < BATCH
                 && let Some(asked) = queries.next_ready()
             {
                 batch.push(asked);
             }
-            if batch.len() < BATCH {
-                self.clone().answer_all(batch, Room::Some).await;
+            if batch.len() < BATCH && are_short {
+                let answered = self.clone().answer_all(batch, Room::Some).await;
+                are_short = send(Ok(answered)).await;
                 continue;
             }
-            // More may be waiting: let another thread have these.
-            match self.backlog.clone().try_acquire_many_owned(BATCH as u32) {
+            let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            match self.backlog.clone().try_acquire_many_owned(count) {
                 Ok(room) => {
                     let all = self.clone().answer_all(batch, Room::Some);
-                    self.shutdown.spawn(async move {
-                        all.await;
+                    elsewhere.push(self.shutdown.spawn_on(&self.guests, async move {
+                        let answered = all.await;
                         drop(room);
-                    });
+                        answered
+                    }));
                 }
-                Err(_) => self.clone().answer_all(batch, Room::None).await,
+                Err(_) => {
+                    let answered = self.clone().answer_all(batch, Room::None).await;
+                    send(Ok(answered)).await;
+                }
             }
+        }
+        while let Some(answered) = elsewhere.next().await {
+            send(answered).await;
         }
     }
 
-    /// Runs each as far as it goes without waiting; what waits goes on in a task of its own. The
-    /// answers are handed to the connection together: it then wakes once, and writes once.
-    async fn answer_all(self: Arc<Self>, batch: Vec<Asked>, room: Room) {
-        let until = Instant::now() + BATCH_TIME;
+    /// Runs each as far as it goes without waiting; what waits goes on in a task of its own.
+    async fn answer_all(self: Arc<Self>, batch: Vec<Asked>, room: Room) -> Answered {
+        let began = Instant::now();
+        let mut ran = 0;
         let mut answers = Vec::with_capacity(batch.len());
         for asked in batch {
             let mut answer = Box::pin(self.clone().answer(asked, room));
-            if Instant::now() < until
-                && let Poll::Ready(ready) = poll!(&mut answer)
-            {
-                answers.extend(ready);
-            } else {
-                self.shutdown.spawn(async move {
-                    if let Some(answer) = answer.await {
-                        answer.send().await;
-                    }
-                });
+            if began.elapsed() < BATCH_TIME {
+                ran += 1;
+                if let Poll::Ready(ready) = poll!(&mut answer) {
+                    answers.extend(ready);
+                    continue;
+                }
             }
+            self.shutdown.spawn_on(&self.guests, async move {
+                if let Some(answer) = answer.await {
+                    answer.send().await;
+                }
+            });
         }
-        for answer in answers {
-            answer.send().await;
+        Answered {
+            answers,
+            were_short: began.elapsed() <= SHORT * ran,
         }
     }
 
@@ -180,16 +217,13 @@ impl QueryLoop {
             return None;
         }
         event.trace_from_headers(&message.headers);
-        let last = {
-            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.clone()
-        };
+        let last = self.last.load_full();
         let answer = match room {
             Room::Some => {
                 let travel = Travel::of(&message);
-                self.dispatcher.query(&event, travel, last.as_ref()).await
+                self.dispatcher.query(&event, travel, last.as_deref()).await
             }
-            Room::None => self.dispatcher.shed_query(&event, last.as_ref()),
+            Room::None => self.dispatcher.shed_query(&event, last.as_deref()),
         };
         let silent = self.config.compat.errors == ErrorAnswers::Silent;
         if let QueryAnswer::Fault { by_default, .. } = &answer
@@ -232,6 +266,18 @@ impl Answer {
             warn!(event_id, error, "the answer did not reach its asker");
         }
     }
+}
+
+/// Sends what a batch brought, from the thread of the connection: it then writes all of it at once.
+/// From another, it would have written the first few before the next are there. Whether the queries
+/// were short; of a batch that panicked, nobody knows.
+async fn send(answered: Result<Answered, JoinError>) -> bool {
+    // Its panic is in the log.
+    let Ok(answered) = answered else { return false };
+    for answer in answered.answers {
+        answer.send().await;
+    }
+    answered.were_short
 }
 
 /// Who serves a subject: the op's, or for a pattern the default.
