@@ -1,6 +1,6 @@
-//! One loop for each op: reads always, then admits or sheds. The loops share one thread with the
-//! connection: what is short runs there, at once; what waits, takes long or comes in numbers goes
-//! to the guests' runtime, so that a slow handler delays no other query and nothing fills up unread.
+//! One loop for each op: reads as long as its answers leave, then admits or sheds. The loops share
+//! one thread with the connection: what is short runs there, at once; what waits, takes long or
+//! comes in numbers goes to the guests' runtime, so that a slow handler delays few other queries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use futures_util::poll;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,11 @@ const BATCH_TIME: Duration = Duration::from_millis(2);
 
 /// What a query may take, on the average of a batch, for the next batch to run in the loop: it
 /// delays those of all other ops.
-const SHORT: Duration = Duration::from_micros(200);
+const SHORT: Duration = Duration::from_micros(50);
+
+/// After a batch that took longer, so many that did not must run elsewhere, one after the other,
+/// before the loop runs its own again.
+const SHORT_AGAIN: u32 = 16;
 
 /// Queries that were read and wait for a thread, all ops together: what comes on top is answered
 /// "busy" where it was read, so that an overload costs time and no memory.
@@ -70,6 +74,8 @@ struct Answered {
     answers: Vec<Answer>,
     /// Whether its queries ran for [`SHORT`] or less.
     were_short: bool,
+    /// Of the backlog, where it waited for a thread: held until the answers are sent.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Serves one subject, an op or a pattern of the namespace.
@@ -117,7 +123,8 @@ impl QueryLoop {
     /// Serves a subscription until it is to leave; what comes on the way out is served too.
     pub(super) async fn serve(self: Arc<Self>, mut queries: Queries) {
         let mut leaving = false;
-        let mut are_short = true;
+        // Batches that must have been short before this thread runs the next.
+        let mut owed: u32 = 0;
         let mut elsewhere = FuturesUnordered::new();
         loop {
             let asked = tokio::select! {
@@ -128,7 +135,7 @@ impl QueryLoop {
                     continue;
                 }
                 Some(answered) = elsewhere.next() => {
-                    are_short = send(answered).await;
+                    owed = if send(answered).await { owed.saturating_sub(1) } else { SHORT_AGAIN };
                     continue;
                 }
                 asked = queries.next() => asked,
@@ -140,9 +147,11 @@ impl QueryLoop {
             {
                 batch.push(asked);
             }
-            if batch.len() < BATCH && are_short {
+            if batch.len() < BATCH && owed == 0 {
                 let answered = self.clone().answer_all(batch, Room::Some).await;
-                are_short = send(Ok(answered)).await;
+                if !send(Ok(answered)).await {
+                    owed = SHORT_AGAIN;
+                }
                 continue;
             }
             let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -150,9 +159,8 @@ impl QueryLoop {
                 Ok(room) => {
                     let all = self.clone().answer_all(batch, Room::Some);
                     elsewhere.push(self.shutdown.spawn_on(&self.guests, async move {
-                        let answered = all.await;
-                        drop(room);
-                        answered
+                        let room = Some(room);
+                        Answered { room, ..all.await }
                     }));
                 }
                 Err(_) => {
@@ -189,6 +197,7 @@ impl QueryLoop {
         Answered {
             answers,
             were_short: began.elapsed() <= SHORT * ran,
+            room: None,
         }
     }
 
@@ -273,11 +282,19 @@ impl Answer {
 /// were short; of a batch that panicked, nobody knows.
 async fn send(answered: Result<Answered, JoinError>) -> bool {
     // Its panic is in the log.
-    let Ok(answered) = answered else { return false };
-    for answer in answered.answers {
+    let Ok(Answered {
+        answers,
+        were_short,
+        room,
+    }) = answered
+    else {
+        return false;
+    };
+    for answer in answers {
         answer.send().await;
     }
-    answered.were_short
+    drop(room);
+    were_short
 }
 
 /// Who serves a subject: the op's, or for a pattern the default.

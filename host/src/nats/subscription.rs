@@ -82,10 +82,13 @@ impl Subscription {
             let Some(Leaving { until, .. }) = self.leaving else {
                 let message = self.subscriber.next().await?;
                 let asked = self.took(message);
-                if self.generation != self.link.generation() {
-                    self.renew().await;
+                if self.generation == self.link.generation() {
+                    return Some(asked);
                 }
-                return Some(asked);
+                // Kept where it is found again: this may be dropped while it waits.
+                self.early.push_back(asked);
+                self.renew().await;
+                continue;
             };
             match tokio::time::timeout_at(until, self.subscriber.next()).await {
                 Ok(message) => return message.map(|message| self.took(message)),
