@@ -36,11 +36,11 @@ const BATCH_TIME: Duration = Duration::from_millis(2);
 
 /// What a query may take, on the average of a batch, for the next batch to run in the loop: it
 /// delays those of all other ops.
-const SHORT: Duration = Duration::from_micros(50);
+const SHORT: Duration = Duration::from_micros(200);
 
 /// After a batch that took longer, so many that did not must run elsewhere, one after the other,
 /// before the loop runs its own again.
-const SHORT_AGAIN: u32 = 16;
+const SHORT_AGAIN: u32 = 4;
 
 /// Queries that were read and wait for a thread, all ops together: what comes on top is answered
 /// "busy" where it was read, so that an overload costs time and no memory.
