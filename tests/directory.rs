@@ -8,7 +8,6 @@ use conche::host::{Host, Runtimes};
 use conche::sandbox::Digest;
 
 use crate::reload::{GET, version, with_v1};
-
 use crate::support::{Setup, TestHost, bytes, guest};
 
 #[tokio::test(flavor = "multi_thread")]
