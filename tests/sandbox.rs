@@ -20,7 +20,6 @@ use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{PluginName, Policy};
 use conche::sandbox::{Call, Failure, QueryOutcome, Sandbox, SandboxSettings, Stage, Tenant};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::support::{event, guest, resolve};
 
@@ -106,18 +105,12 @@ async fn ask_again(
     json: &str,
     attempt: u32,
 ) -> Result<QueryOutcome, Failure> {
-    let event = event(op, json);
+    let event = Arc::new(event(op, json));
     let queries = &plugin.registrations().queries;
     let (handler, _) = queries.iter().find(|(_, served)| served == op).unwrap();
     let call = Call {
-        handler,
-        event: &event,
-        transaction_id: None,
         attempt,
-        hops: 0,
-        stored_at: None,
-        listener: None,
-        deadline: Instant::now() + plugin.policy().limits.deadline,
+        ..Call::first(handler, &event, plugin.policy().limits.deadline)
     };
     plugin.query(&call).await
 }

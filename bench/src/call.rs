@@ -3,6 +3,7 @@
 //! once with a fresh one for each call.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -76,9 +77,13 @@ async fn measure(instances: Instances, effort: Effort) -> Result<[Row; 2]> {
     let bare = Bare::new(engine, &std::fs::read(&component)?);
     let bare = bare.map_err(|error| anyhow!("cannot prepare the bare call: {error:#}"))?;
 
-    let mut through_host = async || match dispatcher.query(&query, Travel::default(), None).await {
-        QueryAnswer::Reply { .. } => Ok(()),
-        other => bail!("the host answered {other:?}"),
+    let mut through_host = async || {
+        let came = Instant::now().into();
+        let asked = dispatcher.query(&query, came, Travel::default(), None);
+        match asked.await {
+            QueryAnswer::Reply { .. } => Ok(()),
+            other => bail!("the host answered {other:?}"),
+        }
     };
     let mut kept = instantiate(&bare).await?;
     let mut bare_call = async || {
@@ -161,13 +166,13 @@ pub(crate) async fn instantiate(bare: &Bare) -> Result<BareInstance> {
 }
 
 /// The greeter's query, as it is received.
-pub(crate) fn query() -> Result<CloudEvent> {
+pub(crate) fn query() -> Result<Arc<CloudEvent>> {
     let body = question(GREETER_OP)?.body.into();
     let message = Message {
         body,
         ..Message::default()
     };
-    Ok(CloudEvent::decode(&message)?)
+    Ok(Arc::new(CloudEvent::decode(&message)?))
 }
 
 fn table(rows: &[Row]) -> String {

@@ -192,17 +192,8 @@ fn handler(plugin: &Plugin) -> Result<&Arc<str>> {
     Ok(handler)
 }
 
-async fn ask(plugin: &Plugin, query: &CloudEvent) -> Result<()> {
-    let call = Call {
-        handler: handler(plugin)?,
-        event: query,
-        transaction_id: query.transaction_id("transactionid"),
-        attempt: 1,
-        hops: 0,
-        stored_at: None,
-        deadline: tokio::time::Instant::now() + plugin.policy().limits.deadline,
-        listener: None,
-    };
+async fn ask(plugin: &Plugin, query: &Arc<CloudEvent>) -> Result<()> {
+    let call = Call::first(handler(plugin)?, query, plugin.policy().limits.deadline);
     match plugin.query(&call).await?.answer {
         Ok(Some(_)) => Ok(()),
         Ok(None) => bail!("it was not answered"),

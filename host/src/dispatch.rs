@@ -5,6 +5,7 @@ mod answer;
 mod effects;
 mod listening;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::config::Config;
 use crate::envelope::{CloudEvent, Fault, new_id, now};
 use crate::listeners::Listeners;
 use crate::metrics::{Metrics, QueryEnd, ShedBy};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, SendError};
 use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
 use crate::sandbox::{Call, Effects, EventOutcome, Failure, QueryOutcome, Verdict};
@@ -107,43 +108,51 @@ impl Dispatcher {
         self.registry.store(Arc::new(registry));
     }
 
-    /// Answers a query: runs its handler, releases its effects, and returns the reply. Where
-    /// nobody serves it any more, `last` does.
+    /// Answers a query that came just now: runs its handler, releases its effects, and returns
+    /// the reply. Where nobody serves it any more, `last` does.
     pub async fn query(
         &self,
-        event: &CloudEvent,
+        event: &Arc<CloudEvent>,
+        came: Instant,
         travel: Travel,
-        last: Option<&Route>,
+        last: Option<&Arc<Route>>,
     ) -> QueryAnswer {
         let route = self.registry.load().query(&event.ty).or(last).cloned();
         let Some(route) = route else {
             self.metrics.query_unserved();
             return QueryAnswer::Unserved;
         };
-        let answer = self.query_of(event, travel, &route).await;
+        // Pinned here, and within: to move them would cost more than they do.
+        let answer = pin!(self.query_of(event, came, travel, &route)).await;
         if let Some(end) = answer.end() {
-            route.plugin.metrics().query(&event.ty, end);
+            route.counters.count(end);
         }
         answer
     }
 
     /// Answers a query "busy" without a look at who has room: the intake has none.
-    pub fn shed_query(&self, event: &CloudEvent, last: Option<&Route>) -> QueryAnswer {
+    pub fn shed_query(&self, event: &CloudEvent, last: Option<&Arc<Route>>) -> QueryAnswer {
         let registry = self.registry.load();
         let Some(route) = registry.query(&event.ty).or(last) else {
             self.metrics.query_unserved();
             return QueryAnswer::Unserved;
         };
         self.metrics.shed(ShedBy::Intake);
-        route.plugin.metrics().query(&event.ty, QueryEnd::Shed);
+        route.counters.count(QueryEnd::Shed);
         self.shed(event, route)
     }
 
-    async fn query_of(&self, event: &CloudEvent, travel: Travel, route: &Route) -> QueryAnswer {
+    async fn query_of(
+        &self,
+        event: &Arc<CloudEvent>,
+        came: Instant,
+        travel: Travel,
+        route: &Route,
+    ) -> QueryAnswer {
         let plugin = &route.plugin;
         let limit = plugin.policy().limits.deadline;
         let limit = travel.timeout.map_or(limit, |left| left.min(limit));
-        let deadline = Instant::now() + limit;
+        let deadline = came + limit;
         if travel.hops > self.config.calls.hop_limit {
             let text = "the hop limit is reached: do handlers ask in a circle?";
             return self.fault(event, route, 508, text);
@@ -154,18 +163,23 @@ impl Dispatcher {
         let call = Call {
             handler: &route.handler,
             event,
-            transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
             attempt: 1,
             hops: travel.hops,
             stored_at: None,
+            began: Instant::now(),
             deadline,
             listener: None,
         };
-        let began = Instant::now();
-        let outcome = plugin.query(&call).await;
-        plugin.metrics().query_took(began.elapsed());
+        let outcome = pin!(plugin.query(&call)).await;
+        plugin.metrics().query_took(call.began.elapsed());
         match outcome {
-            Ok(outcome) => self.answer(event, travel, route, outcome).await,
+            Ok(QueryOutcome { answer, effects }) => {
+                let cause = Cause::Query { travel };
+                match self.release(plugin, &effects, cause).await {
+                    Ok(()) => self.answer(event, route, answer),
+                    Err(error) => self.not_stored(event, route, &error),
+                }
+            }
             // Nothing ran: as good as never admitted.
             Err(failure @ Failure::NoRoom { .. }) => {
                 report(plugin, event, &failure);
@@ -192,7 +206,7 @@ impl Dispatcher {
         &self,
         plugin: &Plugin,
         handler: &Arc<str>,
-        event: &CloudEvent,
+        event: &Arc<CloudEvent>,
         cause: Cause<'_>,
     ) -> Result<EventOutcome, Unhandled> {
         let (travel, attempt) = (cause.travel(), cause.attempt());
@@ -205,18 +219,13 @@ impl Dispatcher {
         let host = wait_for(&self.lanes, travel.hops).await;
         let _permits = (own, host);
         let call = Call {
-            handler,
-            event,
-            transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
             attempt,
             hops: travel.hops,
             stored_at: cause.stored_at(),
-            deadline: Instant::now() + plugin.policy().limits.deadline,
-            listener: None,
+            ..Call::first(handler, event, plugin.policy().limits.deadline)
         };
-        let began = Instant::now();
         let outcome = plugin.event(&call).await;
-        plugin.metrics().event_took(began.elapsed());
+        plugin.metrics().event_took(call.began.elapsed());
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(failure) => {
@@ -253,29 +262,24 @@ impl Dispatcher {
         Some((own, host))
     }
 
-    async fn answer(
+    fn not_stored(&self, event: &CloudEvent, route: &Route, error: &SendError) -> QueryAnswer {
+        let plugin = &route.plugin;
+        warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, %error, "effects of a query were not stored");
+        let text = "the answer's effects could not be stored";
+        self.fault(event, route, 503, text)
+    }
+
+    fn answer(
         &self,
         event: &CloudEvent,
-        travel: Travel,
         route: &Route,
-        outcome: QueryOutcome,
+        answer: Result<Option<CloudEvent>, Fault>,
     ) -> QueryAnswer {
-        let plugin = &route.plugin;
-        let cause = Cause::Query { travel };
-        if let Err(error) = self.release(plugin, &outcome.effects, cause).await {
-            warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, %error, "effects of a query were not stored");
-            return self.fault(
-                event,
-                route,
-                503,
-                "the answer's effects could not be stored",
-            );
-        }
-        match outcome.answer {
+        match answer {
             Ok(Some(reply)) => self.reply(event, route, reply),
             Ok(None) => QueryAnswer::Silence,
             Err(fault) => QueryAnswer::Fault {
-                envelope: self.fault_envelope(event, plugin),
+                envelope: self.fault_envelope(event, &route.plugin),
                 fault,
                 end: QueryEnd::Fault,
                 by_default: route.is_default,
@@ -360,7 +364,8 @@ fn reject(code: u16, message: &str) -> EventOutcome {
 async fn enter(lanes: &Lanes, hops: u32, deadline: Instant) -> Option<Permit> {
     match lanes.admit(hops) {
         Admit::Now(permit) => Some(permit),
-        Admit::Later(waiting) => timeout_at(deadline, waiting.permit()).await.ok(),
+        // Boxed: most calls do not wait, and each would be larger by what only waiting needs.
+        Admit::Later(waiting) => Box::pin(timeout_at(deadline, waiting.permit())).await.ok(),
         Admit::Shed => None,
     }
 }

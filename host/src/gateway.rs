@@ -52,7 +52,7 @@ pub(crate) struct Gateway {
 
 /// A request as an event.
 struct Received {
-    event: CloudEvent,
+    event: Arc<CloudEvent>,
     mode: Mode,
     travel: Travel,
     /// When its answer is due.
@@ -89,12 +89,13 @@ async fn query(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
         travel,
         due,
     } = received;
-    let left = due.saturating_duration_since(Instant::now());
+    let came = Instant::now();
+    let left = due.saturating_duration_since(came);
     let travel = Travel {
         timeout: Some(travel.timeout.map_or(left, |asked| asked.min(left))),
         ..travel
     };
-    match gateway.dispatcher.query(&event, travel, None).await {
+    match gateway.dispatcher.query(&event, came, travel, None).await {
         QueryAnswer::Reply { reply, .. } => convert::reply(&reply, mode),
         QueryAnswer::Silence => convert::empty(StatusCode::NO_CONTENT),
         QueryAnswer::Fault {
@@ -196,7 +197,7 @@ async fn receive(gateway: &Gateway, request: Request) -> Result<Received, Box<Re
     };
     let (event, mode, travel) = read(&http, body)?;
     Ok(Received {
-        event,
+        event: Arc::new(event),
         mode,
         travel,
         due,

@@ -101,7 +101,7 @@ impl Intake {
             if let Some(query) = self.queries.get(&subject)
                 && let Some(route) = queries::route_of(&self.dispatcher, &subject)
             {
-                query.served_by(&route);
+                query.served_by(route);
             }
         }
         let listening: Vec<&Arc<Plugin>> = registry.plugins().filter(|p| listens(p)).collect();

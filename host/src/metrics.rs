@@ -20,7 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::policy::PluginName;
 
-pub use plugin::{EventEnd, ListenerEnd, PluginMetrics, QueryEnd};
+pub use plugin::{EventEnd, ListenerEnd, PluginMetrics, QueryCounters, QueryEnd};
 
 /// The type of what [`Metrics::render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,11 +1,13 @@
 //! A loaded version of a plugin: its component, policy and registrations, and the instances kept
 //! for its next calls. Must not know the registry or where calls come from.
 
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::admission::Lanes;
 use crate::metrics::{Metrics, PluginMetrics};
@@ -126,15 +128,14 @@ impl Plugin {
     /// # Errors
     /// [`Failure`]: there is no outcome, and the instance is gone.
     pub async fn query(&self, call: &Call<'_>) -> Result<QueryOutcome, Failure> {
-        let began = Instant::now();
-        // Pinned here: to move it would cost more than it does.
+        // Pinned here, and within: to move them would cost more than they do.
         let run = pin!(async {
             let mut instance = self.instance(call.attempt).await?;
-            let outcome = instance.query(call).await?;
+            let outcome = pin!(instance.query(call)).await?;
             self.put_back(instance);
             Ok(outcome)
         });
-        within(run, began, call.deadline, self.policy().limits.deadline).await
+        self.in_time(run, call).await
     }
 
     /// Runs an event handler; as [`Plugin::query`] otherwise.
@@ -142,15 +143,14 @@ impl Plugin {
     /// # Errors
     /// [`Failure`]
     pub async fn event(&self, call: &Call<'_>) -> Result<EventOutcome, Failure> {
-        let began = Instant::now();
-        // Pinned here: to move it would cost more than it does.
+        // As in `query`.
         let run = pin!(async {
             let mut instance = self.instance(call.attempt).await?;
-            let outcome = instance.event(call).await?;
+            let outcome = pin!(instance.event(call)).await?;
             self.put_back(instance);
             Ok(outcome)
         });
-        within(run, began, call.deadline, self.policy().limits.deadline).await
+        self.in_time(run, call).await
     }
 
     /// An idle instance, or a fresh one. What ran before and failed gets a fresh one.
@@ -174,25 +174,32 @@ impl Plugin {
             self.idle.put(instance, instances.idle_max as usize);
         }
     }
-}
 
-/// The outcome, or that the time is up. What ran is dropped then. The limit is what was left when
-/// the call began, in whole milliseconds: some microseconds went by since it was set.
-async fn within<T>(
-    run: Pin<&mut impl Future<Output = Result<T, Failure>>>,
-    began: Instant,
-    deadline: Instant,
-    of: Duration,
-) -> Result<T, Failure> {
-    match timeout_at(deadline, run).await {
-        Ok(result) => result,
-        Err(_) => {
-            let left = deadline.saturating_duration_since(began) + Duration::from_micros(500);
-            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-            Err(Failure::DeadlineExceeded {
-                limit: Duration::from_millis(left),
-                of,
-            })
+    /// The outcome, or that the time is up. What ran is dropped then. The limit is what was left
+    /// when the call began, in whole milliseconds: some microseconds went by since it was set.
+    async fn in_time<T>(
+        &self,
+        mut run: Pin<&mut impl Future<Output = Result<T, Failure>>>,
+        call: &Call<'_>,
+    ) -> Result<T, Failure> {
+        // Most calls end in their first poll: they need no timer.
+        let mut deadline = None;
+        let in_time = poll_fn(|context| match run.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => deadline
+                .get_or_insert_with(|| Box::pin(sleep_until(call.deadline)))
+                .as_mut()
+                .poll(context)
+                .map(|()| None),
+        });
+        if let Some(result) = in_time.await {
+            return result;
         }
+        let left = call.deadline.saturating_duration_since(call.began);
+        let left = (left + Duration::from_micros(500)).as_millis();
+        Err(Failure::DeadlineExceeded {
+            limit: Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX)),
+            of: self.policy().limits.deadline,
+        })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::metrics::QueryCounters;
 use crate::plugin::Plugin;
 use crate::policy::PluginName;
 
@@ -13,17 +14,19 @@ use crate::policy::PluginName;
 #[derive(Debug, Default)]
 pub struct Registry {
     plugins: BTreeMap<PluginName, Arc<Plugin>>,
-    queries: HashMap<String, Route>,
-    any_query: Option<Route>,
+    queries: HashMap<String, Arc<Route>>,
+    any_query: Option<Arc<Route>>,
 }
 
 /// A handler of a plugin.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Route {
     /// Whose handler.
     pub plugin: Arc<Plugin>,
     /// Its name.
     pub handler: Arc<str>,
+    /// How its queries ended.
+    pub counters: QueryCounters,
     /// It takes what nobody else registered, and so never says that it failed: others may answer.
     pub is_default: bool,
 }
@@ -67,7 +70,7 @@ impl Registry {
     }
 
     /// Who answers a query: who registered the op, else the default.
-    pub fn query(&self, op: &str) -> Option<&Route> {
+    pub fn query(&self, op: &str) -> Option<&Arc<Route>> {
         self.queries.get(op).or(self.any_query.as_ref())
     }
 
@@ -97,7 +100,7 @@ impl Registry {
     }
 
     /// Who has the default-query registration.
-    pub fn any_query(&self) -> Option<&Route> {
+    pub fn any_query(&self) -> Option<&Arc<Route>> {
         self.any_query.as_ref()
     }
 
@@ -133,16 +136,19 @@ impl Registry {
                 let route = Route {
                     plugin: plugin.clone(),
                     handler: handler.clone(),
+                    counters: plugin.metrics().queries(Some(op)),
                     is_default: false,
                 };
-                registry.queries.insert(op.clone(), route);
+                registry.queries.insert(op.clone(), Arc::new(route));
             }
             if let Some(handler) = &registrations.any_query {
-                registry.any_query = Some(Route {
+                let route = Route {
                     plugin: plugin.clone(),
                     handler: handler.clone(),
+                    counters: plugin.metrics().queries(None),
                     is_default: true,
-                });
+                };
+                registry.any_query = Some(Arc::new(route));
             }
         }
         registry.plugins = plugins;

@@ -29,6 +29,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use tracing::warn;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
@@ -109,18 +110,18 @@ pub struct Tenant {
 pub struct Call<'a> {
     /// Which registration matched.
     pub handler: &'a Arc<str>,
-    /// The query or event.
-    pub event: &'a CloudEvent,
-    /// Its transaction id.
-    pub transaction_id: Option<&'a str>,
+    /// The query or event. Shared: what a guest sends may name it as its cause.
+    pub event: &'a Arc<CloudEvent>,
     /// 1 at the first delivery.
     pub attempt: u32,
     /// Queries between the first cause and this one.
     pub hops: u32,
     /// Where the event is stored, if it is: stream and sequence.
     pub stored_at: Option<(&'a str, u64)>,
-    /// When the call ends, waiting included.
-    pub deadline: tokio::time::Instant,
+    /// When it began to run.
+    pub began: Instant,
+    /// When it ends, waiting included.
+    pub deadline: Instant,
     /// The listener that matched, if it was one.
     pub listener: Option<Heard<'a>>,
 }
@@ -166,6 +167,24 @@ pub enum Verdict {
     },
     /// Never again.
     Reject(Fault),
+}
+
+impl<'a> Call<'a> {
+    /// A first call that begins now, of a message that is stored nowhere and that no listener
+    /// waited for.
+    pub fn first(handler: &'a Arc<str>, event: &'a Arc<CloudEvent>, limit: Duration) -> Call<'a> {
+        let began = Instant::now();
+        Call {
+            handler,
+            event,
+            attempt: 1,
+            hops: 0,
+            stored_at: None,
+            began,
+            deadline: began + limit,
+            listener: None,
+        }
+    }
 }
 
 impl Tenant {

@@ -1,11 +1,12 @@
 //! The scenarios of `tests/double` through a real guest: the probe's own unit tests put the double of
 //! the host, `conche_guest::testing`, through them, so that the two cannot part.
 
-use conche::envelope::{CloudEvent, Fault, Payload};
+use std::sync::Arc;
+
+use conche::envelope::{Attribute, CloudEvent, Fault, Payload};
 use conche::plugin::Plugin;
 use conche::sandbox::{Call, Emitted, ListenerChange, Registrations, Verdict};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use super::load;
 use crate::support::event;
@@ -55,15 +56,14 @@ async fn called(plugin: &Plugin, scenario: &Value) -> (Map<String, Value>, (&'st
     };
     let handler = named.iter().find(|(_, taken)| taken == ty);
     let attempt = scenario["attempt"].as_u64().unwrap_or(1);
+    if let Some(id) = scenario["transaction_id"].as_str() {
+        event.set_extension("transactionid", Attribute::Text(id.to_owned()));
+    }
+    let handler = handler.map(|(name, _)| name).or(default.as_ref()).unwrap();
+    let event = Arc::new(event);
     let call = Call {
-        handler: handler.map(|(name, _)| name).or(default.as_ref()).unwrap(),
-        event: &event,
-        transaction_id: scenario["transaction_id"].as_str(),
         attempt: u32::try_from(attempt).unwrap(),
-        hops: 0,
-        stored_at: None,
-        listener: None,
-        deadline: Instant::now() + plugin.policy().limits.deadline,
+        ..Call::first(handler, &event, plugin.policy().limits.deadline)
     };
     let (effects, came) = if is_query {
         let outcome = plugin.query(&call).await.unwrap();

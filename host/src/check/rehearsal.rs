@@ -88,7 +88,7 @@ impl Rehearsal {
             }
             for (handler, role, ty) in roles(plugin.registrations(), config) {
                 let began = Instant::now();
-                let called = call(plugin, config, &handler, role, &ty).await;
+                let called = call(plugin, &handler, role, &ty).await;
                 rehearsal.call = rehearsal.call.max(began.elapsed());
                 if let Err(failure) = called {
                     rehearsal.failed.push(Failed {
@@ -160,33 +160,21 @@ fn example(patterns: &[SubjectPattern]) -> String {
     tokens.collect::<Vec<_>>().join(".")
 }
 
-async fn call(
-    plugin: &Plugin,
-    config: &Config,
-    handler: &Arc<str>,
-    role: Role,
-    ty: &str,
-) -> Result<(), Failure> {
-    let event = CloudEvent {
+async fn call(plugin: &Plugin, handler: &Arc<str>, role: Role, ty: &str) -> Result<(), Failure> {
+    let event = Arc::new(CloudEvent {
         id: new_id(),
         source: SOURCE.to_owned(),
         ty: ty.to_owned(),
         time: Some(now()),
         data: Some(Payload::Json(DATA.to_owned())),
         ..CloudEvent::default()
-    };
+    });
     let call = Call {
-        handler,
-        event: &event,
-        transaction_id: event.transaction_id(&config.compat.transaction_attribute),
-        attempt: 1,
-        hops: 0,
-        stored_at: None,
-        deadline: tokio::time::Instant::now() + plugin.policy().limits.deadline,
         listener: (role == Role::Listener).then_some(Heard {
             id: "listener-check",
             state: "",
         }),
+        ..Call::first(handler, &event, plugin.policy().limits.deadline)
     };
     match role {
         Role::Query => plugin.query(&call).await.map(drop),

@@ -12,7 +12,6 @@ use conche::plugin::Plugin;
 use conche::sandbox::{
     Call as SandboxCall, Effects, EventOutcome, Failure, ListenerChange, QueryOutcome, Verdict,
 };
-use tokio::time::Instant;
 
 use super::json::{Json, json};
 use super::options::Common;
@@ -54,7 +53,6 @@ impl Call {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(Mode::Call, &self.common.flags())?;
         log::start_for_a_person(&config.log)?;
-        let transaction_id = new_transaction_id();
         let mut event = CloudEvent {
             id: new_id(),
             source: "/conche/call".to_owned(),
@@ -65,7 +63,7 @@ impl Call {
         };
         event.set_extension(
             &config.compat.transaction_attribute,
-            Attribute::Text(transaction_id.clone()),
+            Attribute::Text(new_transaction_id()),
         );
         let runtime = serve::guests(&config)?;
         runtime.block_on(async {
@@ -79,7 +77,7 @@ impl Call {
                 anyhow::Ok(single)
             };
             match loaded.await {
-                Ok(single) => Box::pin(run(&single.plugin, &event, &transaction_id)).await,
+                Ok(single) => Box::pin(run(&single.plugin, &Arc::new(event))).await,
                 Err(error) => {
                     output::error(&error);
                     Ok(ExitCode::from(single::exit_code(&error)))
@@ -89,23 +87,10 @@ impl Call {
     }
 }
 
-async fn run(
-    plugin: &Plugin,
-    event: &CloudEvent,
-    transaction_id: &str,
-) -> anyhow::Result<ExitCode> {
+async fn run(plugin: &Plugin, event: &Arc<CloudEvent>) -> anyhow::Result<ExitCode> {
     let route = route(plugin, &event.ty)?;
     let (Route::Query(handler) | Route::Event(handler)) = &route;
-    let call = SandboxCall {
-        handler,
-        event,
-        transaction_id: Some(transaction_id),
-        attempt: 1,
-        hops: 0,
-        stored_at: None,
-        listener: None,
-        deadline: Instant::now() + plugin.policy().limits.deadline,
-    };
+    let call = SandboxCall::first(handler, event, plugin.policy().limits.deadline);
     let mut shown = String::new();
     let is_done = match route {
         Route::Query(_) => show_query(&mut shown, plugin.query(&call).await)?,

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Cause, Dispatcher, report, wait_for};
@@ -19,7 +18,7 @@ impl Dispatcher {
         &self,
         plugin: &Arc<Plugin>,
         listener: &Listener,
-        event: &CloudEvent,
+        event: &Arc<CloudEvent>,
         cause: Cause<'_>,
     ) {
         let end = match self.call(plugin, listener, event, cause).await {
@@ -40,7 +39,7 @@ impl Dispatcher {
         &self,
         plugin: &Plugin,
         listener: &Listener,
-        event: &CloudEvent,
+        event: &Arc<CloudEvent>,
         cause: Cause<'_>,
     ) -> Result<(), String> {
         let hops = cause.travel().hops;
@@ -51,21 +50,16 @@ impl Dispatcher {
         let host = wait_for(&self.lanes, hops).await;
         let _permits = (own, host);
         let call = Call {
-            handler: &listener.handler,
-            event,
-            transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
-            attempt: 1,
             hops,
             stored_at: cause.stored_at(),
-            deadline: Instant::now() + plugin.policy().limits.deadline,
             listener: Some(Heard {
                 id: &listener.id,
                 state: &listener.state,
             }),
+            ..Call::first(&listener.handler, event, plugin.policy().limits.deadline)
         };
-        let began = Instant::now();
         let outcome = plugin.event(&call).await;
-        plugin.metrics().event_took(began.elapsed());
+        plugin.metrics().event_took(call.began.elapsed());
         let outcome = outcome.map_err(|failure| {
             report(plugin, event, &failure);
             failure.to_string()

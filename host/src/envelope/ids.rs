@@ -1,7 +1,12 @@
 //! Ids and times as old and new services write them.
 
+use std::fmt::Write as _;
+
 use chrono::{SecondsFormat, Utc};
 use sha2::{Digest as _, Sha256};
+
+/// Of an xid as it is written.
+const XID_CHARACTERS: usize = 20;
 
 /// A fresh event id: `cloudevent-` and an xid (20 characters, sorted by second).
 pub fn new_id() -> String {
@@ -46,7 +51,11 @@ pub(super) fn message_id(source: &str, id: &str) -> String {
 }
 
 fn prefixed(prefix: &str, id: xid::Id) -> String {
-    format!("{prefix}{id}")
+    let mut text = String::with_capacity(prefix.len() + XID_CHARACTERS);
+    text.push_str(prefix);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{id}");
+    text
 }
 
 #[cfg(test)]

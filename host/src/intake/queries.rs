@@ -116,8 +116,8 @@ impl QueryLoop {
     }
 
     /// Notes who serves it now.
-    pub(super) fn served_by(&self, route: &Route) {
-        self.last.store(Some(Arc::new(route.clone())));
+    pub(super) fn served_by(&self, route: Arc<Route>) {
+        self.last.store(Some(route));
     }
 
     /// Serves a subscription until it is to leave; what comes on the way out is served too.
@@ -226,13 +226,16 @@ impl QueryLoop {
             return None;
         }
         event.trace_from_headers(&message.headers);
+        let event = Arc::new(event);
         let last = self.last.load_full();
         let answer = match room {
             Room::Some => {
                 let travel = Travel::of(&message);
-                self.dispatcher.query(&event, travel, last.as_deref()).await
+                let came = Instant::now();
+                let query = self.dispatcher.query(&event, came, travel, last.as_ref());
+                query.await
             }
-            Room::None => self.dispatcher.shed_query(&event, last.as_deref()),
+            Room::None => self.dispatcher.shed_query(&event, last.as_ref()),
         };
         let silent = self.config.compat.errors == ErrorAnswers::Silent;
         if let QueryAnswer::Fault { by_default, .. } = &answer
@@ -245,7 +248,7 @@ impl QueryLoop {
         Some(Answer {
             reply,
             message: answer.into_message(max_payload)?,
-            event_id: event.id,
+            event_id: event.id.clone(),
         })
     }
 }
@@ -298,7 +301,7 @@ async fn send(answered: Result<Answered, JoinError>) -> bool {
 }
 
 /// Who serves a subject: the op's, or for a pattern the default.
-pub(super) fn route_of(dispatcher: &Dispatcher, subject: &str) -> Option<Route> {
+pub(super) fn route_of(dispatcher: &Dispatcher, subject: &str) -> Option<Arc<Route>> {
     let registry = dispatcher.registry();
     let is_op = subject
         .parse::<SubjectPattern>()

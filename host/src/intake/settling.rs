@@ -1,6 +1,8 @@
 //! One delivery of an event: it is run, then acknowledged, put off, or made a dead letter. Must not
 //! know when the next is asked for.
 
+use std::sync::Arc;
+
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, error, info, warn};
 
@@ -48,7 +50,7 @@ impl Events {
         let event = match CloudEvent::decode(delivery.message()) {
             Ok(mut event) => {
                 event.trace_from_headers(&delivery.message().headers);
-                event
+                Arc::new(event)
             }
             Err(error) => {
                 let reason = format!("undecodable: {error}");

@@ -60,9 +60,9 @@ pub struct PluginMetrics(Arc<Counters>);
 #[derive(Debug)]
 struct Counters {
     plugin: Arc<str>,
-    queries: HashMap<Arc<str>, [Counter; QueryEnd::ALL.len()]>,
+    queries: HashMap<Arc<str>, QueryCounters>,
     /// Of the default query, whose ops come from traffic.
-    any_query: [Counter; QueryEnd::ALL.len()],
+    any_query: QueryCounters,
     events: [Counter; EventEnd::ALL.len()],
     query_duration: Histogram,
     event_duration: Histogram,
@@ -74,6 +74,10 @@ struct Counters {
     failures: Family<FailureLabels, Counter>,
 }
 
+/// How the queries of one op ended: found once, when it is registered.
+#[derive(Debug, Clone)]
+pub struct QueryCounters(Arc<[Counter; QueryEnd::ALL.len()]>);
+
 impl PluginMetrics {
     pub(super) fn of<'a>(
         families: &Families,
@@ -81,14 +85,14 @@ impl PluginMetrics {
         ops: impl IntoIterator<Item = &'a str>,
     ) -> PluginMetrics {
         let queries = |op: Option<Arc<str>>| {
-            QueryEnd::ALL.map(|end| {
+            QueryCounters(Arc::new(QueryEnd::ALL.map(|end| {
                 let labels = QueryLabels {
                     plugin: Some(plugin.clone()),
                     op: op.clone(),
                     outcome: end.label(),
                 };
                 families.queries.get_or_create_owned(&labels)
-            })
+            })))
         };
         let events = EventEnd::ALL.map(|end| {
             let labels = EventLabels {
@@ -138,10 +142,11 @@ impl PluginMetrics {
         }))
     }
 
-    /// A query ended. An op that was not registered counts under none.
-    pub fn query(&self, op: &str, end: QueryEnd) {
-        let counters = self.0.queries.get(op).unwrap_or(&self.0.any_query);
-        counters[end as usize].inc();
+    /// Those of one op's queries; without an op, or for one that was not registered, those of
+    /// the default query.
+    pub fn queries(&self, op: Option<&str>) -> QueryCounters {
+        let counters = op.and_then(|op| self.0.queries.get(op));
+        counters.unwrap_or(&self.0.any_query).clone()
     }
 
     /// A delivery ended.
@@ -184,6 +189,13 @@ impl PluginMetrics {
     /// Whether the plugin's events stand still because the dead-letter stream takes nothing.
     pub fn stopped(&self, stopped: bool) {
         self.0.stopped.set(i64::from(stopped));
+    }
+}
+
+impl QueryCounters {
+    /// A query ended.
+    pub fn count(&self, end: QueryEnd) {
+        self.0[end as usize].inc();
     }
 }
 

@@ -54,7 +54,7 @@ fn queries_count_by_op_and_outcome() {
         (QueryEnd::Shed, "shed"),
     ] {
         check(&metrics, &sample(GREET, outcome), Some(0.0));
-        plugin.query(GREET, end);
+        plugin.queries(Some(GREET)).count(end);
         check(&metrics, &sample(GREET, outcome), Some(1.0));
     }
     metrics.query_unserved();
@@ -73,8 +73,10 @@ fn queries_count_by_op_and_outcome() {
 fn an_op_that_only_traffic_knows_is_no_label() {
     let metrics = Metrics::new();
     let plugin = greeter(&metrics);
-    plugin.query("cyverse.made.Up", QueryEnd::Reply);
-    plugin.query("cyverse.made.UpToo", QueryEnd::Reply);
+    plugin
+        .queries(Some("cyverse.made.Up"))
+        .count(QueryEnd::Reply);
+    plugin.queries(None).count(QueryEnd::Reply);
     let sample = r#"conche_queries_total{plugin="greeter",op="",outcome="reply"}"#;
     check(&metrics, sample, Some(2.0));
     assert!(!metrics.render().contains("made"), "{}", metrics.render());
@@ -170,10 +172,10 @@ fn a_version_goes_on_counting_where_the_last_one_ended() {
     let metrics = Metrics::new();
     let (greeter, name) = (|| greeter(&metrics), name("greeter"));
     let first = greeter();
-    first.query(GREET, QueryEnd::Reply);
+    first.queries(Some(GREET)).count(QueryEnd::Reply);
     metrics.swapped(&name, 1);
     metrics.refused(&name, "policy");
-    greeter().query(GREET, QueryEnd::Reply);
+    greeter().queries(Some(GREET)).count(QueryEnd::Reply);
     metrics.swapped(&name, 1);
     let replies =
         format!(r#"conche_queries_total{{plugin="greeter",op="{GREET}",outcome="reply"}}"#);

@@ -46,7 +46,7 @@ pub struct Seen {
     /// Its sequence in the stream.
     pub sequence: u64,
     /// The event itself.
-    pub event: CloudEvent,
+    pub event: Arc<CloudEvent>,
     /// What travelled beside it.
     pub headers: Headers,
 }

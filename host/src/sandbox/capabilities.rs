@@ -71,8 +71,8 @@ impl call::Host for State {
         let facts = &self.running("call.idempotency-key")?.facts;
         let mut hash = Sha256::new();
         for part in [
-            &facts.event_source,
-            &facts.event_id,
+            &facts.event.source,
+            &facts.event.id,
             plugin.as_str(),
             &*facts.handler,
         ] {
@@ -185,7 +185,7 @@ impl State {
     /// Where a log line belongs: the event's id, or that it is registration.
     pub(super) fn place(&self) -> &str {
         match &self.phase {
-            Phase::Calling(running) => &running.facts.event_id,
+            Phase::Calling(running) => &running.facts.event.id,
             Phase::Registering(_) => "register",
             Phase::Idle => "-",
         }

@@ -32,7 +32,7 @@ pub(super) fn extensions<'a>(
 pub(super) fn event<'a>(
     event: &'a CloudEvent,
     extensions: &'a [wit::ExtensionParam<'a>],
-    transaction_id: Option<&'a str>,
+    transaction_attribute: &str,
 ) -> wit::EventParam<'a> {
     wit::EventParam {
         id: &event.id,
@@ -42,7 +42,7 @@ pub(super) fn event<'a>(
         subject: event.subject.as_deref(),
         datacontenttype: event.datacontenttype.as_deref(),
         dataschema: event.dataschema.as_deref(),
-        transaction_id,
+        transaction_id: event.transaction_id(transaction_attribute),
         extensions,
         data: event.data.as_ref().map(|data| match data {
             Payload::Json(text) => wit::PayloadParam::Json(text),

@@ -61,7 +61,7 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
         draft,
         id.clone(),
         &tenant,
-        running.facts.transaction_id.as_deref(),
+        running.facts.transaction_id(&tenant),
     );
     let message = match event.to_structured() {
         Ok(mut message) => {
@@ -154,8 +154,8 @@ pub(super) fn emit_id(running: &mut Running, plugin: &str, draft: &Draft) -> Str
     let facts = &running.facts;
     let mut hash = Sha256::new();
     for part in [
-        &facts.event_source,
-        &facts.event_id,
+        &facts.event.source,
+        &facts.event.id,
         plugin,
         &*facts.handler,
     ] {

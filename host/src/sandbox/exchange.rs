@@ -44,7 +44,7 @@ pub(super) fn prepare(
     }
     // The same in each run, as for an emit: a retry publishes nothing twice.
     let id = effects::emit_id(running, plugin, &draft);
-    let own = running.facts.transaction_id.clone();
+    let own = running.facts.transaction_id(&tenant).map(str::to_owned);
     let transaction_id = draft.transaction_id.take().or(own);
     let transaction_id = transaction_id.unwrap_or_else(|| transaction_id_of(&id));
     draft.transaction_id = Some(transaction_id.clone());
@@ -106,7 +106,7 @@ async fn publish_and_wait(prepared: Prepared) -> Result<CloudEvent, SendError> {
         };
         // One stream counts all; of another's there is nothing to compare.
         if stored.stream != watch.stream() || seen.sequence > stored.sequence {
-            return Ok(seen.event.clone());
+            return Ok(CloudEvent::clone(&seen.event));
         }
     }
 }

@@ -131,9 +131,9 @@ impl Instance {
             return Err(no_export("query-handler"));
         };
         let tenant = self.begin(Phase::calling(call));
-        let extensions =
-            convert::extensions(call.event, &tenant.config.compat.transaction_attribute);
-        let event = convert::event(call.event, &extensions, call.transaction_id);
+        let attribute = &tenant.config.compat.transaction_attribute;
+        let extensions = convert::extensions(call.event, attribute);
+        let event = convert::event(call.event, &extensions, attribute);
         let result = self
             .clock
             .measure(pin!(guest.call_handle(
@@ -162,9 +162,9 @@ impl Instance {
             return Err(no_export("event-handler"));
         };
         let tenant = self.begin(Phase::calling(call));
-        let extensions =
-            convert::extensions(call.event, &tenant.config.compat.transaction_attribute);
-        let event = convert::event(call.event, &extensions, call.transaction_id);
+        let attribute = &tenant.config.compat.transaction_attribute;
+        let extensions = convert::extensions(call.event, attribute);
+        let event = convert::event(call.event, &extensions, attribute);
         let result = self
             .clock
             .measure(pin!(guest.call_handle(

@@ -82,7 +82,7 @@ pub(super) fn outgoing(
             running.facts.hops
         )));
     }
-    let transaction_id = running.facts.transaction_id.as_deref();
+    let transaction_id = running.facts.transaction_id(tenant);
     let event = effects::event_of(draft, id, tenant, transaction_id);
     let mut message = event
         .to_structured()

@@ -13,6 +13,7 @@ use super::output::Output;
 use super::registrations::Registrations;
 use super::stage::StoppedClock;
 use super::{Call, Effects, Tenant};
+use crate::envelope::CloudEvent;
 use crate::policy::Grant;
 
 /// The most random bytes that a guest may ask for at once.
@@ -69,10 +70,8 @@ pub(super) struct Running {
 
 /// What capabilities need to know of the message that caused the call.
 pub(super) struct CallFacts {
-    pub(super) event_id: String,
-    pub(super) event_source: String,
+    pub(super) event: Arc<CloudEvent>,
     pub(super) handler: Arc<str>,
-    pub(super) transaction_id: Option<String>,
     pub(super) attempt: u32,
     pub(super) hops: u32,
     /// Where the event is stored, if it is: stream and sequence.
@@ -112,10 +111,8 @@ impl Phase {
     pub(super) fn calling(call: &Call<'_>) -> Phase {
         Phase::Calling(Box::new(Running {
             facts: CallFacts {
-                event_id: call.event.id.clone(),
-                event_source: call.event.source.clone(),
+                event: call.event.clone(),
                 handler: call.handler.clone(),
-                transaction_id: call.transaction_id.map(str::to_owned),
                 attempt: call.attempt,
                 hops: call.hops,
                 stored_at: call.stored_at.map(|(stream, seq)| (stream.to_owned(), seq)),
@@ -132,6 +129,12 @@ impl Phase {
 }
 
 impl CallFacts {
+    /// The transaction that the call belongs to.
+    pub(super) fn transaction_id(&self, tenant: &Tenant) -> Option<&str> {
+        let attribute = &tenant.config.compat.transaction_attribute;
+        self.event.transaction_id(attribute)
+    }
+
     /// `stream/sequence`, as headers have it.
     pub(super) fn place(&self) -> String {
         match &self.stored_at {

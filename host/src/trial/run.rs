@@ -105,12 +105,7 @@ impl Candidate {
         let mut doubles = doubles.map_err(|error| error.to_string())?;
         let before = stage.seen().lines.len();
         let call = Call {
-            handler: &handler,
-            event: &event,
-            transaction_id: event.transaction_id(&self.config.compat.transaction_attribute),
             attempt: case.attempt,
-            hops: 0,
-            stored_at: None,
             listener: match &case.comes {
                 Comes::Listener { state, .. } => Some(Heard {
                     id: LISTENER_ID,
@@ -118,7 +113,7 @@ impl Candidate {
                 }),
                 Comes::Query(_) | Comes::Event(_) => None,
             },
-            deadline: tokio::time::Instant::now() + plugin.policy().limits.deadline,
+            ..Call::first(&handler, &event, plugin.policy().limits.deadline)
         };
         let (outcome, effects) = tokio::select! {
             came = self.call(&plugin, &case.comes, &call) => came,
@@ -157,7 +152,7 @@ impl Candidate {
     }
 
     /// The handler that a host would call, and the event as it would get there.
-    fn message(&self, case: &Case, plugin: &Plugin) -> Result<(Arc<str>, CloudEvent), String> {
+    fn message(&self, case: &Case, plugin: &Plugin) -> Result<(Arc<str>, Arc<CloudEvent>), String> {
         let registrations = plugin.registrations();
         let named = |list: &[(Arc<str>, String)], ty: &str| {
             let found = list.iter().find(|(_, named)| named == ty);
@@ -184,7 +179,7 @@ impl Candidate {
         let sent: Result<Message, _> = written.to_structured();
         let sent = sent.map_err(|flaw| format!("what comes in is no legal event: {flaw}"))?;
         let event = CloudEvent::decode(&sent).map_err(|flaw| flaw.to_string())?;
-        Ok((handler, event))
+        Ok((handler, Arc::new(event)))
     }
 
     async fn call(&self, plugin: &Plugin, comes: &Comes, call: &Call<'_>) -> (Value, Effects) {

@@ -171,10 +171,10 @@ mod tests {
     fn seen(ty: &str) -> Arc<Seen> {
         Arc::new(Seen {
             sequence: 1,
-            event: CloudEvent {
+            event: Arc::new(CloudEvent {
                 ty: ty.to_owned(),
                 ..CloudEvent::default()
-            },
+            }),
             headers: Headers::new(),
         })
     }

@@ -104,7 +104,7 @@ impl Inner {
         };
         let seen = Arc::new(Seen {
             sequence,
-            event,
+            event: Arc::new(event),
             headers: message.headers,
         });
         let transaction_id = seen.event.transaction_id(&self.transaction_attribute);
