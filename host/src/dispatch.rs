@@ -108,7 +108,7 @@ impl Dispatcher {
         self.registry.store(Arc::new(registry));
     }
 
-    /// Answers a query that came just now: runs its handler, releases its effects, and returns
+    /// Answers a query that was read at `came`: runs its handler, releases its effects, and returns
     /// the reply. Where nobody serves it any more, `last` does.
     pub async fn query(
         &self,

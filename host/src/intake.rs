@@ -4,6 +4,7 @@
 mod durable;
 pub(crate) mod dynamic;
 mod events;
+mod pace;
 mod queries;
 mod settling;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::admission::Lanes;
@@ -182,12 +183,13 @@ impl Plugin {
         mut run: Pin<&mut impl Future<Output = Result<T, Failure>>>,
         call: &Call<'_>,
     ) -> Result<T, Failure> {
-        // Most calls end in their first poll: they need no timer.
+        // Most calls end in their first poll: they need no timer. What uses up its turn each time is
+        // not excused from it.
         let mut deadline = None;
         let in_time = poll_fn(|context| match run.as_mut().poll(context) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending => deadline
-                .get_or_insert_with(|| Box::pin(sleep_until(call.deadline)))
+                .get_or_insert_with(|| Box::pin(unconstrained(sleep_until(call.deadline))))
                 .as_mut()
                 .poll(context)
                 .map(|()| None),

@@ -110,7 +110,7 @@ pub struct Tenant {
 pub struct Call<'a> {
     /// Which registration matched.
     pub handler: &'a Arc<str>,
-    /// The query or event. Shared: what a guest sends may name it as its cause.
+    /// The query or event. Shared: the ids of what a guest sends are made of its own.
     pub event: &'a Arc<CloudEvent>,
     /// 1 at the first delivery.
     pub attempt: u32,

@@ -7,24 +7,35 @@ use conche::host::{Host, Runtimes};
 use conche::nats::ConnectError;
 use conche::sandbox::Sandbox;
 use conche::shutdown::Shutdown;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_NOT_DRAINED, log, output};
 
 /// The runtime that guests run on.
 pub(super) fn guests(config: &Config) -> anyhow::Result<Runtime> {
-    runtime("guest", config.calls.guest_threads.max(1) as usize)
-}
-
-fn runtime(name: &str, threads: usize) -> anyhow::Result<Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name(name)
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(config.calls.guest_threads.max(1) as usize)
+        .thread_name("guest")
         .on_thread_start(Sandbox::prepare_thread)
         .enable_all()
         .build()?;
     Ok(runtime)
+}
+
+/// A runtime of one thread, until the process ends. With tokio's scheduler for many threads, and one
+/// of them, a connection wrote fewer answers at once: the server did half as much work again for
+/// each.
+fn one_thread(name: &str) -> anyhow::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            Sandbox::prepare_thread();
+            runtime.block_on(std::future::pending::<()>());
+        })?;
+    Ok(handle)
 }
 
 /// Serves until SIGTERM or SIGINT; a second one ends at once.
@@ -39,10 +50,9 @@ pub(super) fn serve(
     let guests = guests(&config)?;
     // One thread each: what reads the queries writes their answers, and what passes bytes on is
     // never waiting for it.
-    let (queries, io) = (runtime("queries", 1)?, runtime("io", 1)?);
     let runtimes = Runtimes {
-        queries: queries.handle().clone(),
-        io: io.handle().clone(),
+        queries: one_thread("queries")?,
+        io: one_thread("io")?,
     };
     let code = guests.block_on(async {
         // On a worker thread: the thread that blocks here would be one more that polls guests.
@@ -51,8 +61,6 @@ pub(super) fn serve(
     });
     // What did not end by the deadline is not waited for again.
     guests.shutdown_background();
-    queries.shutdown_background();
-    io.shutdown_background();
     code
 }
 

@@ -118,7 +118,7 @@ fn deadline_exceeded(limit: Duration, of: Duration) -> String {
         );
     }
     format!(
-        "took longer than the {limit:?} that were left of its deadline of {of:?}: it waited for a slot (raise concurrency in [limits], or slots in [calls]), or its asker waits no longer"
+        "took longer than the {limit:?} that were left of its deadline of {of:?}: it waited for a slot or a thread (raise concurrency in [limits], slots or guest_threads in [calls]), or its asker waits no longer"
     )
 }
 
