@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What may be expected to run on the thread that reads queries, one after the other: it delays
-/// those of all ops. For less, it is not worth to wake another thread.
+/// those of all ops. Waking another thread is not worth it for less.
 const HERE: Duration = Duration::from_millis(1);
 
 /// What the queries of one loop took lately.

@@ -232,11 +232,13 @@ impl QueryLoop {
         match ended? {
             Ok(answer) => answer,
             Err(_) => {
-                // What it was is gone with the future; its text went to stderr.
-                if let Some(route) = &*self.last.load() {
+                // Which query it was went with the future; why, the panic itself wrote to stderr.
+                let last = self.last.load();
+                if let Some(route) = &*last {
                     route.counters.count(QueryEnd::Failed);
-                    error!(plugin = %route.plugin.name(), "the host panicked, and a query is not answered");
                 }
+                let plugin = last.as_ref().map(|route| route.plugin.name().as_str());
+                error!(plugin, "the host panicked: a query is not answered");
                 None
             }
         }
