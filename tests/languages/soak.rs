@@ -9,6 +9,9 @@ use super::{LANGUAGES, component};
 use crate::sandbox::{SANDBOX, ask, load_file, reply};
 
 const CALLS: u32 = 20_000;
+/// A collector keeps time by the clock, so that Go's takes one more page when the machine is busy:
+/// less than 5 bytes a call, while a call that keeps anything keeps more.
+const PAGE: usize = 64 << 10;
 /// Heaps find their size in these, and collectors their pace.
 const SETTLING: u32 = 5_000;
 
@@ -35,7 +38,8 @@ async fn check(name: &str, length: usize, calls: u32, settling: u32) {
         }
         let usage = stage.seen().usage;
         let (before, after) = (settled.call_memory_bytes, usage.call_memory_bytes);
-        assert_eq!(before, after, "{language} grew");
+        let grew = after - before;
+        assert!(grew <= PAGE, "{language} grew by {grew} bytes");
         // One for `register`, one for all calls.
         assert_eq!(usage.instances, 2, "{language}");
     }
