@@ -1,11 +1,13 @@
 //! A [`CloudEvent`] to the bytes and headers of a message, strictly to the specification.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::attribute::{self, Flaw, find_duplicate, shown};
+use super::attribute::{self, Flaw, all_bytes, find_duplicate, shown};
 use super::headers::{CE_SPECVERSION, CONTENT_TYPE, Headers};
 use super::payload::{DataFlaw, check_json, check_json_bytes};
 use super::{
@@ -115,7 +117,7 @@ pub(super) fn headers(event: &CloudEvent, datacontenttype: Option<&str>) -> Head
         }
     }
     if let Some(time) = &event.time {
-        headers.append("ce-time", capital_time(time));
+        headers.append("ce-time", capital_time(time).into_owned());
     }
     for extension in &event.extensions {
         let value = match &extension.value {
@@ -253,6 +255,12 @@ fn raw(out: &mut Vec<u8>, name: &str, json: &str) {
 
 /// A JSON string, quotes and escapes included.
 pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+    if all_bytes(text, |b| b >= b' ' && b != b'"' && b != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     serde_json::to_writer(out, text).expect("a string is JSON, and a vector takes every write");
 }
 
@@ -261,6 +269,10 @@ fn percent(text: &str) -> String {
 }
 
 /// RFC 3339 allows `t` and `z`; Go's parser does not.
-fn capital_time(time: &str) -> String {
-    time.to_ascii_uppercase()
+fn capital_time(time: &str) -> Cow<'_, str> {
+    if all_bytes(time, |b| !b.is_ascii_lowercase()) {
+        Cow::Borrowed(time)
+    } else {
+        Cow::Owned(time.to_ascii_uppercase())
+    }
 }

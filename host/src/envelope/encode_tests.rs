@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::encode::write_string;
 use super::{Attribute, CloudEvent, EncodeError, Payload};
 
 fn event() -> CloudEvent {
@@ -206,4 +207,15 @@ fn with_data(data: Payload) -> EncodeError {
     }
     .to_structured()
     .unwrap_err()
+}
+
+#[test]
+fn strings_are_written_as_serde_json_writes_them() {
+    for c in ('\0'..='\u{180}').chain(['\u{2028}', '𝄞']) {
+        let text = format!("a{c}b");
+        let mut written = Vec::new();
+        write_string(&mut written, &text);
+        let expected = serde_json::to_string(&text).unwrap();
+        assert_eq!(std::str::from_utf8(&written), Ok(expected.as_str()));
+    }
 }

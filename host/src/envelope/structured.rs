@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::attribute::{self, Flaw, JsonType, find_duplicate, shown};
+use super::attribute::{self, Flaw, JsonType, all_bytes, find_duplicate, shown};
 use super::payload::{DataFlaw, check_json_bytes, check_nesting};
 use super::{Attribute, CloudEvent, Extension, Payload, SPEC_VERSION, media};
 
@@ -76,19 +76,18 @@ pub(super) fn decode(body: &[u8]) -> Result<CloudEvent, DecodeError> {
         core(member, check)?.ok_or_else(|| DecodeError::flaw(member.name(), Flaw::Missing))
     };
     required(Core::SpecVersion, check_specversion)?;
-    let event = CloudEvent {
+    let datacontenttype = core(Core::DataContentType, attribute::check_datacontenttype)?;
+    Ok(CloudEvent {
         id: required(Core::Id, attribute::check_present)?,
         source: required(Core::Source, attribute::check_source)?,
         ty: required(Core::Type, attribute::check_present)?,
         time: core(Core::Time, attribute::check_time)?,
         subject: core(Core::Subject, attribute::check_present)?,
-        datacontenttype: core(Core::DataContentType, attribute::check_datacontenttype)?,
         dataschema: core(Core::DataSchema, attribute::check_dataschema)?,
         extensions: members.extensions()?,
-        data: None,
-    };
-    let data = members.data(event.datacontenttype.as_deref())?;
-    Ok(CloudEvent { data, ..event })
+        data: members.data(datacontenttype.as_deref())?,
+        datacontenttype,
+    })
 }
 
 pub(super) fn check_specversion(text: &str) -> Result<(), Flaw> {
@@ -273,7 +272,7 @@ fn base64_data(raw: &RawValue, is_json: bool) -> Result<Option<Payload>, DecodeE
 fn string(raw: &RawValue) -> Result<Cow<'_, str>, Flaw> {
     let quoted = raw.get();
     match quoted.get(1..quoted.len() - 1) {
-        Some(plain) if !plain.contains('\\') => Ok(Cow::Borrowed(plain)),
+        Some(plain) if all_bytes(plain, |b| b != b'\\') => Ok(Cow::Borrowed(plain)),
         _ => serde_json::from_str::<String>(quoted)
             .map(Cow::Owned)
             .map_err(|_| Flaw::Escape),
