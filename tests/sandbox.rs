@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 use conche::config::{CacheConfig, Config};
 use conche::embedded::Bus;
-use conche::envelope::{CloudEvent, Payload};
+use conche::envelope::Payload;
 use conche::metrics::Metrics;
 use conche::outbound::Outbound;
 use conche::plugin::{Plugin, RegisterError};
@@ -118,11 +118,8 @@ async fn ask_again(
 /// The JSON of a reply.
 pub(crate) fn reply(outcome: Result<QueryOutcome, Failure>) -> Value {
     let reply = outcome.unwrap().answer.unwrap();
-    match reply {
-        Some(CloudEvent {
-            data: Some(Payload::Json(json)),
-            ..
-        }) => serde_json::from_str(&json).unwrap(),
+    match reply.and_then(|reply| reply.data) {
+        Some(Payload::Json(json)) => serde_json::from_str(&json).unwrap(),
         other => panic!("no JSON: {other:?}"),
     }
 }

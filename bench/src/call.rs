@@ -79,7 +79,7 @@ async fn measure(instances: Instances, effort: Effort) -> Result<[Row; 2]> {
 
     let mut through_host = async || {
         let came = Instant::now().into();
-        let asked = dispatcher.query(&query, came, Travel::default(), None);
+        let asked = dispatcher.query(&query, came, Travel::default(), || None);
         match asked.await {
             QueryAnswer::Reply { .. } => Ok(()),
             other => bail!("the host answered {other:?}"),

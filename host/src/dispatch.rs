@@ -109,16 +109,16 @@ impl Dispatcher {
     }
 
     /// Answers a query that was read at `came`: runs its handler, releases its effects, and returns
-    /// the reply. Where nobody serves it any more, `last` does.
+    /// the reply. Where nobody serves it any more, who did `last` does.
     pub async fn query(
         &self,
         event: &Arc<CloudEvent>,
         came: Instant,
         travel: Travel,
-        last: Option<&Arc<Route>>,
+        last: impl FnOnce() -> Option<Arc<Route>>,
     ) -> QueryAnswer {
-        let route = self.registry.load().query(&event.ty).or(last).cloned();
-        let Some(route) = route else {
+        let route = self.registry.load().query(&event.ty).cloned();
+        let Some(route) = route.or_else(last) else {
             self.metrics.query_unserved();
             return QueryAnswer::Unserved;
         };
@@ -273,7 +273,7 @@ impl Dispatcher {
         &self,
         event: &CloudEvent,
         route: &Route,
-        answer: Result<Option<CloudEvent>, Fault>,
+        answer: Result<Option<Box<CloudEvent>>, Fault>,
     ) -> QueryAnswer {
         match answer {
             Ok(Some(reply)) => self.reply(event, route, reply),
@@ -288,7 +288,7 @@ impl Dispatcher {
     }
 
     /// The reply, or a fault where it cannot be written or is more than the server takes.
-    fn reply(&self, event: &CloudEvent, route: &Route, reply: CloudEvent) -> QueryAnswer {
+    fn reply(&self, event: &CloudEvent, route: &Route, reply: Box<CloudEvent>) -> QueryAnswer {
         let refused = |text: String| {
             let plugin = &route.plugin;
             warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, reason = text, "a reply was not sent");
@@ -333,15 +333,15 @@ impl Dispatcher {
         }
     }
 
-    fn fault_envelope(&self, event: &CloudEvent, plugin: &Plugin) -> CloudEvent {
+    fn fault_envelope(&self, event: &CloudEvent, plugin: &Plugin) -> Box<CloudEvent> {
         let attribute = &self.config.compat.transaction_attribute;
-        let mut envelope = CloudEvent {
+        let mut envelope = Box::new(CloudEvent {
             id: new_id(),
             source: self.config.source_of(plugin.name()),
             ty: event.ty.clone(),
             time: Some(now()),
             ..CloudEvent::default()
-        };
+        });
         if let Some(id) = event.extension(attribute) {
             envelope.set_extension(attribute, id.clone());
         }

@@ -95,7 +95,11 @@ async fn query(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
         timeout: Some(travel.timeout.map_or(left, |asked| asked.min(left))),
         ..travel
     };
-    match gateway.dispatcher.query(&event, came, travel, None).await {
+    match gateway
+        .dispatcher
+        .query(&event, came, travel, || None)
+        .await
+    {
         QueryAnswer::Reply { reply, .. } => convert::reply(&reply, mode),
         QueryAnswer::Silence => convert::empty(StatusCode::NO_CONTENT),
         QueryAnswer::Fault {

@@ -28,6 +28,7 @@ use crate::envelope::Message;
 use crate::shutdown::Shutdown;
 use link::Link;
 
+pub(crate) use async_nats::Subject;
 pub(crate) use delivery::Delivery;
 pub(crate) use durable::DurableConfig;
 pub use link::ConnectError;

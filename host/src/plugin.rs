@@ -30,7 +30,7 @@ pub struct Plugin {
     registrations: Registrations,
     lanes: Lanes,
     metrics: PluginMetrics,
-    idle: Arc<Shelf<Instance>>,
+    idle: Arc<Shelf<Box<Instance>>>,
 }
 
 /// Why a version's `register` brought no registrations.
@@ -132,7 +132,7 @@ impl Plugin {
         // Pinned here, and within: to move them would cost more than they do.
         let run = pin!(async {
             let mut instance = self.instance(call.attempt).await?;
-            let outcome = pin!(instance.query(call)).await?;
+            let outcome = pin!(instance.query(&self.tenant, call)).await?;
             self.put_back(instance);
             Ok(outcome)
         });
@@ -147,7 +147,7 @@ impl Plugin {
         // As in `query`.
         let run = pin!(async {
             let mut instance = self.instance(call.attempt).await?;
-            let outcome = pin!(instance.event(call)).await?;
+            let outcome = pin!(instance.event(&self.tenant, call)).await?;
             self.put_back(instance);
             Ok(outcome)
         });
@@ -155,7 +155,7 @@ impl Plugin {
     }
 
     /// An idle instance, or a fresh one. What ran before and failed gets a fresh one.
-    async fn instance(&self, attempt: u32) -> Result<Instance, Failure> {
+    async fn instance(&self, attempt: u32) -> Result<Box<Instance>, Failure> {
         if attempt < 2
             && let Some(instance) = self.idle.take()
         {
@@ -165,7 +165,7 @@ impl Plugin {
         Box::pin(Instance::start(&self.compiled, &self.tenant)).await
     }
 
-    fn put_back(&self, instance: Instance) {
+    fn put_back(&self, instance: Box<Instance>) {
         let instances = &self.tenant.policy.instances;
         let reuse = self.registrations.reusable
             && instances.mode == InstanceMode::Auto

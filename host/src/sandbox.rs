@@ -76,7 +76,7 @@ pub struct Sandbox {
     engine: Engine,
     linker: Linker<State>,
     cache: Option<Cache>,
-    shelves: Arc<Shelves<Instance>>,
+    shelves: Arc<Shelves<Box<Instance>>>,
     _ticker: Ticker,
 }
 
@@ -138,8 +138,8 @@ pub struct Heard<'a> {
 /// What a query handler did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryOutcome {
-    /// The reply, silence, or a fault.
-    pub answer: Result<Option<CloudEvent>, Fault>,
+    /// The reply, silence, or a fault. Boxed: it passes through many hands.
+    pub answer: Result<Option<Box<CloudEvent>>, Fault>,
     /// To be released before the reply; none after a fault.
     pub effects: Effects,
 }

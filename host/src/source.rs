@@ -1,16 +1,22 @@
 //! Where messages come from, whichever transport that is: a query subscription, a plugin's
 //! consumer, a delivery. Only chooses between the two; what either does is its own.
 
+mod queries;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::embedded::{self, Bus, BusConsumer, BusDelivery, StartFrom};
+use crate::embedded::{Bus, BusConsumer, BusDelivery, StartFrom};
 use crate::envelope::Message;
 use crate::nats::{self, DurableConfig, Nats};
 use crate::policy::Start;
 use crate::subject::SubjectPattern;
+
+#[cfg(feature = "host")]
+pub(crate) use queries::Reply;
+pub(crate) use queries::{Asked, Queries};
 
 /// How long one pull of the embedded bus waits for a first message.
 const EMBEDDED_PULL_WAIT: Duration = Duration::from_secs(2);
@@ -22,28 +28,6 @@ pub enum Source {
     Nats(Nats),
     /// The bus inside this process.
     Embedded(Bus),
-}
-
-/// A member of a queue group.
-#[derive(Debug)]
-pub(crate) enum Queries {
-    Nats(Box<nats::Subscription>),
-    Embedded(embedded::Subscription),
-}
-
-/// A query, and the way back to its asker.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) subject: String,
-    pub(crate) message: Message,
-    /// `None` when nobody waits for an answer.
-    pub(crate) reply: Option<Reply>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Nats(nats::ReplyTo),
-    Embedded(embedded::Reply),
 }
 
 /// The reading end of a plugin's durable consumer.
@@ -135,65 +119,6 @@ impl Source {
                 newest.map_err(|error| error.to_string())
             }
             Source::Embedded(_) => Ok(true),
-        }
-    }
-}
-
-impl Queries {
-    /// The next message; `None` once it has left. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Asked> {
-        match self {
-            Queries::Nats(subscription) => subscription.next().await.map(Asked::from),
-            Queries::Embedded(subscription) => subscription.next().await.map(Asked::from),
-        }
-    }
-
-    /// A message that is there already.
-    #[cfg(feature = "host")]
-    pub(crate) fn next_ready(&mut self) -> Option<Asked> {
-        match self {
-            Queries::Nats(subscription) => subscription.next_ready().map(Asked::from),
-            Queries::Embedded(subscription) => subscription.next_ready().map(Asked::from),
-        }
-    }
-
-    /// Begins to leave: what is on its way still comes, then `None`.
-    pub(crate) async fn leave(&mut self) {
-        match self {
-            Queries::Nats(subscription) => subscription.leave().await,
-            Queries::Embedded(subscription) => subscription.stop(),
-        }
-    }
-}
-
-impl From<nats::Asked> for Asked {
-    fn from(asked: nats::Asked) -> Asked {
-        Asked {
-            subject: asked.subject.into_string(),
-            message: asked.message,
-            reply: asked.reply.map(Reply::Nats),
-        }
-    }
-}
-
-impl From<embedded::Asked> for Asked {
-    fn from(asked: embedded::Asked) -> Asked {
-        Asked {
-            subject: asked.subject,
-            message: asked.message,
-            reply: asked.reply.map(Reply::Embedded),
-        }
-    }
-}
-
-impl Reply {
-    pub(crate) async fn send(self, message: Message) -> Result<(), String> {
-        match self {
-            Reply::Nats(reply) => {
-                let sent = reply.send(message).await;
-                sent.map_err(|error| error.to_string())
-            }
-            Reply::Embedded(reply) => reply.send(message).map_err(|error| error.to_string()),
         }
     }
 }

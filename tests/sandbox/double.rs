@@ -79,7 +79,7 @@ async fn called(plugin: &Plugin, scenario: &Value) -> (Map<String, Value>, (&'st
     (Map::from_iter(effects), came)
 }
 
-fn answered(answer: Result<Option<CloudEvent>, Fault>) -> (&'static str, Value) {
+fn answered(answer: Result<Option<Box<CloudEvent>>, Fault>) -> (&'static str, Value) {
     match answer {
         Ok(Some(reply)) => ("reply", json_of(reply.data)),
         Ok(None) => ("silence", true.into()),

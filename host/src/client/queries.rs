@@ -50,6 +50,7 @@ impl Running {
             message,
             reply,
         } = asked;
+        let subject = &*subject;
         let Some(reply) = reply else {
             debug!(subject, "a query without a reply subject: passed over");
             return;

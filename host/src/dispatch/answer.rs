@@ -9,7 +9,7 @@ pub enum QueryAnswer {
     /// A reply.
     Reply {
         /// As an event.
-        reply: CloudEvent,
+        reply: Box<CloudEvent>,
         /// As a message in structured mode, which the server takes.
         message: Message,
     },
@@ -18,7 +18,7 @@ pub enum QueryAnswer {
     /// An error as an answer, the guest's or the host's.
     Fault {
         /// Its attributes.
-        envelope: CloudEvent,
+        envelope: Box<CloudEvent>,
         /// The error.
         fault: Fault,
         /// What kind of end it is: the handler's own fault, a failed call, or shed before it ran.

@@ -40,10 +40,6 @@ const READ_MAX: usize = 128;
 /// 10–25% of the throughput.
 const BATCH: usize = 32;
 
-/// Of the queries that were read, one half runs and is answered, then the other, while the server
-/// passes the first answers on. For fewer than so many it is not worth a write.
-const PART_MIN: usize = 16;
-
 /// How long the queries of a batch may run one after the other, before the rest get tasks of
 /// their own: what a query can lose to those before it.
 const BATCH_TIME: Duration = Duration::from_millis(2);
@@ -152,7 +148,7 @@ impl QueryLoop {
             {
                 read.push(asked);
             }
-            let part = read.len().div_ceil(2).max(PART_MIN);
+            let part = pace.part(read.len(), READ_MAX);
             while !read.is_empty() {
                 let is_short = pace.is_short(part.min(read.len()));
                 let size = if is_short { part } else { BATCH };
@@ -262,6 +258,7 @@ impl QueryLoop {
             message,
             reply,
         } = asked;
+        let subject = &*subject;
         let Some(reply) = reply else {
             debug!(subject, "a query without a reply subject: passed over");
             return None;
@@ -269,14 +266,14 @@ impl QueryLoop {
         let mut event = match CloudEvent::decode(&message) {
             Ok(event) => event,
             Err(error) => {
-                self.pass_over(&subject, &error);
+                self.pass_over(subject, &error);
                 return None;
             }
         };
         // Whoever may ask one op has not thereby been allowed to ask another.
         if event.ty != subject {
             let reason = format!("its type is `{}`, not its subject", event.ty);
-            self.pass_over(&subject, &reason);
+            self.pass_over(subject, &reason);
             return None;
         }
         event.trace_from_headers(&message.headers);
@@ -293,9 +290,9 @@ impl QueryLoop {
             travel,
             reply,
         } = self.read(asked)?;
-        let last = self.last.load_full();
+        let last = || self.last.load_full();
         // Pinned here: to move it would cost more than it does.
-        let answer = pin!(self.dispatcher.query(&event, came, travel, last.as_ref())).await;
+        let answer = pin!(self.dispatcher.query(&event, came, travel, last)).await;
         self.finish(event, reply, answer)
     }
 

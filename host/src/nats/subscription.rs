@@ -1,10 +1,11 @@
 //! A queue subscription, and leaving it without losing what is on its way.
 
 use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_nats::Subscriber;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -103,8 +104,7 @@ impl Subscription {
         if let Some(asked) = self.early.pop_front() {
             return Some(asked);
         }
-        let message = self.subscriber.next().now_or_never()??;
-        Some(self.took(message))
+        self.ready().map(|message| self.took(message))
     }
 
     /// Begins to leave the group: what is on its way still comes, then `None`.
@@ -138,9 +138,17 @@ impl Subscription {
     }
 
     fn read_ready(&mut self) {
-        while let Some(Some(message)) = self.subscriber.next().now_or_never() {
+        while let Some(message) = self.ready() {
             let asked = self.took(message);
             self.early.push_back(asked);
+        }
+    }
+
+    fn ready(&mut self) -> Option<async_nats::Message> {
+        let mut nobody = Context::from_waker(Waker::noop());
+        match self.subscriber.poll_next_unpin(&mut nobody) {
+            Poll::Ready(message) => message,
+            Poll::Pending => None,
         }
     }
 

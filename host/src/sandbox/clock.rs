@@ -88,11 +88,18 @@ impl CpuClock {
         self.0.spent.store(0, Relaxed);
     }
 
-    /// Runs guest code, on the clock while it is polled. Takes it pinned: such a future is large,
-    /// and to move it costs more than all that is done here.
-    pub(super) async fn measure<T>(&self, mut run: Pin<&mut impl Future<Output = T>>) -> T {
+    /// Runs guest code that is polled for the first time at `began`, on the clock while it is polled.
+    /// Takes it pinned: such a future is large, and to move it costs more than all that is done
+    /// here.
+    pub(super) async fn measure<T>(
+        &self,
+        began: Instant,
+        mut run: Pin<&mut impl Future<Output = T>>,
+    ) -> T {
+        let mut first = Some(began);
         std::future::poll_fn(|context| {
-            self.0.began.store(self.0.now(), Relaxed);
+            let began = first.take().unwrap_or_else(Instant::now);
+            self.0.began.store(self.0.at(began), Relaxed);
             let polled = run.as_mut().poll(context);
             // Nobody asks how long a call took that has ended.
             if polled.is_pending() {
@@ -106,13 +113,18 @@ impl CpuClock {
     /// How long the call has run: asked within a poll, or right after the last.
     pub(super) fn used(&self) -> u64 {
         let Readings { spent, began, .. } = &*self.0;
-        spent.load(Relaxed) + self.0.now().saturating_sub(began.load(Relaxed))
+        spent.load(Relaxed)
+            + self
+                .0
+                .at(Instant::now())
+                .saturating_sub(began.load(Relaxed))
     }
 }
 
 impl Readings {
-    fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    fn at(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.origin);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

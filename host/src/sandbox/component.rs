@@ -31,7 +31,7 @@ pub struct Compiled {
     pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) query: Option<query_handler::GuestIndices>,
     pub(super) event: Option<event_handler::GuestIndices>,
-    pub(super) shelves: Arc<Shelves<Instance>>,
+    pub(super) shelves: Arc<Shelves<Box<Instance>>>,
     /// Of the component's bytes.
     pub digest: Digest,
     /// Size of the component, in bytes.
@@ -175,7 +175,7 @@ impl Compiled {
     }
 
     /// A place for its idle instances.
-    pub(crate) fn shelf(&self) -> Arc<Shelf<Instance>> {
+    pub(crate) fn shelf(&self) -> Arc<Shelf<Box<Instance>>> {
         self.shelves.add()
     }
 }

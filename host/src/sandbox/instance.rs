@@ -3,7 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{Store, component};
 
@@ -41,11 +41,12 @@ impl std::fmt::Debug for Instance {
 }
 
 impl Instance {
-    /// A fresh instance. Component start functions run here, on budgets of their own.
+    /// A fresh instance; boxed, since it goes from shelf to call and back. Component start functions
+    /// run here, on budgets of their own.
     pub(crate) async fn start(
         compiled: &Compiled,
         tenant: &Arc<Tenant>,
-    ) -> Result<Instance, Failure> {
+    ) -> Result<Box<Instance>, Failure> {
         let started = Instance::try_start(compiled, tenant).await;
         match started {
             // A component of many modules fills the pool sooner than its instances are counted.
@@ -56,9 +57,12 @@ impl Instance {
         }
     }
 
-    async fn try_start(compiled: &Compiled, tenant: &Arc<Tenant>) -> Result<Instance, Failure> {
+    async fn try_start(
+        compiled: &Compiled,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Box<Instance>, Failure> {
         let fuel = 2 * tenant.outbound.max_payload() + HOSTCALL_FUEL_BASE;
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         let clock = CpuClock::new();
         let state = State::new(tenant.clone(), clock.clone());
         let mut store = Store::new(compiled.pre.engine(), state);
@@ -67,7 +71,7 @@ impl Instance {
         store.set_max_component_handles(tenant.policy.limits.handles);
         clock::watch(&mut store);
         let started = clock
-            .measure(pin!(compiled.pre.instantiate_async(&mut store)))
+            .measure(began, pin!(compiled.pre.instantiate_async(&mut store)))
             .await;
         let loaded = started.and_then(|guest| {
             let query = compiled.query.as_ref();
@@ -81,7 +85,7 @@ impl Instance {
                 if let Some(stage) = &tenant.stage {
                     stage.started(began.elapsed(), &store.data().memory);
                 }
-                Ok(Instance {
+                Ok(Box::new(Instance {
                     store,
                     guest,
                     query,
@@ -89,7 +93,7 @@ impl Instance {
                     clock,
                     fuel,
                     calls: 0,
-                })
+                }))
             }
             Err(error) => Err(match failed(&mut store, &error, fuel) {
                 Failure::Trapped { reason } => Failure::NotStarted { reason },
@@ -109,7 +113,10 @@ impl Instance {
         let lifecycle = lifecycle.map_err(|error| failed(&mut self.store, &error, self.fuel))?;
         let result = self
             .clock
-            .measure(pin!(lifecycle.call_register(&mut self.store)))
+            .measure(
+                Instant::now(),
+                pin!(lifecycle.call_register(&mut self.store)),
+            )
             .await;
         let answer = self.finish(result)?;
         let state = self.store.data_mut();
@@ -126,27 +133,30 @@ impl Instance {
 
     /// Hands a query to the guest. The caller sets the deadline; dropping the future mid-call
     /// makes the instance unusable.
-    pub(crate) async fn query(&mut self, call: &Call<'_>) -> Result<QueryOutcome, Failure> {
+    pub(crate) async fn query(
+        &mut self,
+        tenant: &Tenant,
+        call: &Call<'_>,
+    ) -> Result<QueryOutcome, Failure> {
         let Some(guest) = self.query.clone() else {
             return Err(no_export("query-handler"));
         };
-        let tenant = self.begin(Phase::calling(call));
+        let began = self.begin_call(call);
         let attribute = &tenant.config.compat.transaction_attribute;
         let extensions = convert::extensions(call.event, attribute);
         let event = convert::event(call.event, &extensions, attribute);
         let result = self
             .clock
-            .measure(pin!(guest.call_handle(
-                &mut self.store,
-                matched(call),
-                event
-            )))
+            .measure(
+                began,
+                pin!(guest.call_handle(&mut self.store, matched(call), event)),
+            )
             .await;
         let answer = self.finish(result)?;
         let effects = self.take_effects();
         Ok(match answer {
             Ok(reply) => QueryOutcome {
-                answer: Ok(reply.map(|reply| reply_event(reply, call, &tenant))),
+                answer: Ok(reply.map(|reply| reply_event(reply, call, tenant))),
                 effects,
             },
             Err(fault) => QueryOutcome {
@@ -157,21 +167,24 @@ impl Instance {
     }
 
     /// Hands an event to the guest; as [`Instance::query`] otherwise.
-    pub(crate) async fn event(&mut self, call: &Call<'_>) -> Result<EventOutcome, Failure> {
+    pub(crate) async fn event(
+        &mut self,
+        tenant: &Tenant,
+        call: &Call<'_>,
+    ) -> Result<EventOutcome, Failure> {
         let Some(guest) = self.event.clone() else {
             return Err(no_export("event-handler"));
         };
-        let tenant = self.begin(Phase::calling(call));
+        let began = self.begin_call(call);
         let attribute = &tenant.config.compat.transaction_attribute;
         let extensions = convert::extensions(call.event, attribute);
         let event = convert::event(call.event, &extensions, attribute);
         let result = self
             .clock
-            .measure(pin!(guest.call_handle(
-                &mut self.store,
-                matched(call),
-                event
-            )))
+            .measure(
+                began,
+                pin!(guest.call_handle(&mut self.store, matched(call), event)),
+            )
             .await;
         let answer = self.finish(result)?;
         let effects = self.take_effects();
@@ -202,13 +215,21 @@ impl Instance {
         self.store.data().memory.memory()
     }
 
-    fn begin(&mut self, phase: Phase) -> Arc<Tenant> {
+    /// When the guest begins: as an instance that was there already, when the call does.
+    fn begin_call(&mut self, call: &Call<'_>) -> Instant {
+        self.begin(Phase::calling(call));
+        if self.calls > 1 {
+            call.began.into_std()
+        } else {
+            Instant::now()
+        }
+    }
+
+    fn begin(&mut self, phase: Phase) {
         self.calls += 1;
         // The ticks of an idle time are not this call's.
         self.store.set_epoch_deadline(1);
-        let state = self.store.data_mut();
-        state.begin(phase);
-        state.tenant.clone()
+        self.store.data_mut().begin(phase);
     }
 
     fn finish<T>(&mut self, result: wasmtime::Result<T>) -> Result<T, Failure> {
@@ -262,8 +283,8 @@ fn no_export(interface: &str) -> Failure {
 }
 
 /// The reply as an event: the query's type and transaction id unless the guest said otherwise.
-fn reply_event(reply: wit::Reply, call: &Call<'_>, tenant: &Tenant) -> CloudEvent {
-    let mut event = CloudEvent {
+fn reply_event(reply: wit::Reply, call: &Call<'_>, tenant: &Tenant) -> Box<CloudEvent> {
+    let mut event = Box::new(CloudEvent {
         id: new_id(),
         source: tenant.source.clone(),
         ty: reply.type_.unwrap_or_else(|| call.event.ty.clone()),
@@ -273,7 +294,7 @@ fn reply_event(reply: wit::Reply, call: &Call<'_>, tenant: &Tenant) -> CloudEven
         dataschema: reply.dataschema,
         extensions: convert::host_extensions(reply.extensions),
         data: reply.data.map(convert::payload),
-    };
+    });
     // As it came, even where it is no text.
     let attribute = &tenant.config.compat.transaction_attribute;
     if let Some(id) = call.event.extension(attribute) {
