@@ -93,6 +93,7 @@ impl Lanes {
         let mut queues = shared.lock();
         // What became free in the meantime is seen here, and what becomes free from here on finds
         // who waits.
+        // Set anew in each try: the last one counts.
         let mut enters = false;
         let changed = shared.change(|room| {
             let entered = shared.entered(room, hop);
@@ -180,6 +181,8 @@ impl Shared {
         if self.change(|room| (room.waiting == 0).then(|| room.with_one_more())) {
             return;
         }
+        // While this is locked nobody begins to wait, and while somebody waits nobody else makes a slot
+        // free: whoever may not have this one now may not have it at the end of a turn either.
         let mut queues = self.lock();
         loop {
             let free = self.room().with_one_more().free as usize;

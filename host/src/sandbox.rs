@@ -118,7 +118,7 @@ pub struct Call<'a> {
     pub hops: u32,
     /// Where the event is stored, if it is: stream and sequence.
     pub stored_at: Option<(&'a str, u64)>,
-    /// When it began to run.
+    /// When it began to run: just now, after all waiting. The guest's CPU time counts from here.
     pub began: Instant,
     /// When it ends, waiting included.
     pub deadline: Instant,

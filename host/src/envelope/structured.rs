@@ -76,18 +76,19 @@ pub(super) fn decode(body: &[u8]) -> Result<CloudEvent, DecodeError> {
         core(member, check)?.ok_or_else(|| DecodeError::flaw(member.name(), Flaw::Missing))
     };
     required(Core::SpecVersion, check_specversion)?;
-    let datacontenttype = core(Core::DataContentType, attribute::check_datacontenttype)?;
-    Ok(CloudEvent {
+    let mut event = CloudEvent {
         id: required(Core::Id, attribute::check_present)?,
         source: required(Core::Source, attribute::check_source)?,
         ty: required(Core::Type, attribute::check_present)?,
         time: core(Core::Time, attribute::check_time)?,
         subject: core(Core::Subject, attribute::check_present)?,
+        datacontenttype: core(Core::DataContentType, attribute::check_datacontenttype)?,
         dataschema: core(Core::DataSchema, attribute::check_dataschema)?,
         extensions: members.extensions()?,
-        data: members.data(datacontenttype.as_deref())?,
-        datacontenttype,
-    })
+        data: None,
+    };
+    event.data = members.data(event.datacontenttype.as_deref())?;
+    Ok(event)
 }
 
 pub(super) fn check_specversion(text: &str) -> Result<(), Flaw> {

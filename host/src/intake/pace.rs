@@ -25,8 +25,8 @@ impl Pace {
 
     /// How many of those that were read run before what they answered is written: one half, and then
     /// the other, while the server passes the first answers on (5–15% of the throughput of 64
-    /// outstanding queries). Where as many were read as can be, `most`, more wait, and the server has
-    /// work enough: a second write would cost 5% of the throughput of 256.
+    /// outstanding queries). Where as many were read as can be, `most`, and all of them are short, more
+    /// wait and the server has work enough: a second write would cost 5% of the throughput of 256.
     pub(super) fn part(&self, read: usize, most: usize) -> usize {
         if read == most && self.is_short(read) {
             read

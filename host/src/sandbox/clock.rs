@@ -2,7 +2,7 @@
 //! that runs is asked how long it has, and yields to the runtime, so that one that spins starves no
 //! timer (trap-only epochs made timers 1–2 s late beside two spinning guests).
 //!
-//! What is charged is the time in which a call was polled: what waits, for an import's answer, for
+//! What is charged is the time in which a call was polled, taking its instance included: what waits, for an import's answer, for
 //! a WASI clock or for its turn, is not polled. Ticks alone would charge a wait for the tick that
 //! ended it, and let a guest that naps across every tick run for nothing.
 
@@ -88,9 +88,8 @@ impl CpuClock {
         self.0.spent.store(0, Relaxed);
     }
 
-    /// Runs guest code that is polled for the first time at `began`, on the clock while it is polled.
-    /// Takes it pinned: such a future is large, and to move it costs more than all that is done
-    /// here.
+    /// Runs guest code, on the clock while it is polled; its first poll counts from `began`. Takes it
+    /// pinned: such a future is large, and to move it costs more than all that is done here.
     pub(super) async fn measure<T>(
         &self,
         began: Instant,
@@ -113,11 +112,8 @@ impl CpuClock {
     /// How long the call has run: asked within a poll, or right after the last.
     pub(super) fn used(&self) -> u64 {
         let Readings { spent, began, .. } = &*self.0;
-        spent.load(Relaxed)
-            + self
-                .0
-                .at(Instant::now())
-                .saturating_sub(began.load(Relaxed))
+        let now = self.0.at(Instant::now());
+        spent.load(Relaxed) + now.saturating_sub(began.load(Relaxed))
     }
 }
 
