@@ -92,8 +92,7 @@ impl Lanes {
         }
         let mut queues = shared.lock();
         // What became free in the meantime is seen here, and what becomes free from here on finds
-        // who waits.
-        // Set anew in each try: the last one counts.
+        // who waits. `enters` is set anew in each try: the last one counts.
         let mut enters = false;
         let changed = shared.change(|room| {
             let entered = shared.entered(room, hop);

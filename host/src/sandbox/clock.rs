@@ -2,9 +2,9 @@
 //! that runs is asked how long it has, and yields to the runtime, so that one that spins starves no
 //! timer (trap-only epochs made timers 1–2 s late beside two spinning guests).
 //!
-//! What is charged is the time in which a call was polled, taking its instance included: what waits, for an import's answer, for
-//! a WASI clock or for its turn, is not polled. Ticks alone would charge a wait for the tick that
-//! ended it, and let a guest that naps across every tick run for nothing.
+//! What is charged is the time in which a call was polled, taking its instance included: what waits,
+//! for an import's answer, for a WASI clock or for its turn, is not polled. Ticks alone would charge
+//! a wait for the tick that ended it, and let a guest that naps across every tick run for nothing.
 
 use std::pin::Pin;
 use std::sync::Arc;
