@@ -3,10 +3,10 @@
 
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::conche::{Place, lines};
-use crate::dev::{DEADLINE, Dev, query, response};
+use crate::conche::{DEADLINE, Killed, Place, lines};
+use crate::dev::{Dev, query, response};
 
 /// What `conche new hello --lang c` makes, built once: the first build on a machine compiles wasi-libc,
 /// and takes as long as it takes.
@@ -105,8 +105,8 @@ fn toolchain_build_watches_its_sources() {
     let place = project();
     let component = place.dir.path().join("hello/hello.wasm");
     let mut command = command(&place, &["build", "hello", "--watch"]);
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let said = lines(child.stderr.take().unwrap());
+    let mut build = Killed(command.stderr(Stdio::piped()).spawn().unwrap());
+    let said = lines(build.0.stderr.take().unwrap());
     let until = |text: &str| {
         let mut seen = String::new();
         while !seen.contains(text) {
@@ -127,9 +127,6 @@ fn toolchain_build_watches_its_sources() {
     );
     until("imports ");
     assert_ne!(std::fs::read(&component).unwrap(), first);
-
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    assert!(!child.wait().unwrap().success());
 }
 
 #[test]

@@ -2,16 +2,23 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
+use std::time::Duration;
 
 use tempfile::TempDir;
+
+/// The longest that anything may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A place to run in.
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
 }
+
+/// A process that ends with the test, however that ends.
+pub(crate) struct Killed(pub(crate) Child);
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -75,6 +82,28 @@ impl Place {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+}
+
+impl Killed {
+    /// Its exit code, and the rest of its log. It has to end by itself, and its log with it.
+    pub(crate) fn end(mut self, stderr: &Receiver<String>) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        loop {
+            match stderr.recv_timeout(DEADLINE) {
+                Ok(line) => rest.push_str(&(line + "\n")),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("it did not end: {rest}"),
+            }
+        }
+        (self.0.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _ended = self.0.wait();
     }
 }
 

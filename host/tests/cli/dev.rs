@@ -2,20 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::conche::{Place, lines, log};
-
-/// The longest that anything may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+use crate::conche::{DEADLINE, Killed, Place, lines, log};
 
 /// A host that is killed if the test does not end it.
 pub(crate) struct Dev {
-    child: Child,
+    child: Killed,
     /// All up to the line that says that it is ready.
     banner: String,
     gateway: String,
@@ -34,9 +30,9 @@ impl Dev {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        let mut child = spawned.unwrap();
-        let stdout: ChildStdout = child.stdout.take().unwrap();
-        let stderr: ChildStderr = child.stderr.take().unwrap();
+        let mut child = Killed(spawned.unwrap());
+        let stdout = child.0.stdout.take().unwrap();
+        let stderr = child.0.stderr.take().unwrap();
         let (stdout, stderr) = (lines(stdout), lines(stderr));
         let mut dev = Dev {
             child,
@@ -58,7 +54,7 @@ impl Dev {
     }
 
     pub(crate) fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }
 
     /// Begins a request; its response comes from the stream.
@@ -85,19 +81,8 @@ impl Dev {
     }
 
     /// Its exit code, and the rest of its log.
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        while let Ok(line) = self.stderr.recv_timeout(DEADLINE) {
-            rest.push_str(&(line + "\n"));
-        }
-        (self.child.wait().unwrap().code(), rest)
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
+    pub(crate) fn end(self) -> (Option<i32>, String) {
+        self.child.end(&self.stderr)
     }
 }
 

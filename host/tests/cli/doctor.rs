@@ -1,18 +1,12 @@
 //! `conche doctor`, and what `conche run` says of it at the start.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::channel;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::conche::{Place, Run};
+use crate::conche::{DEADLINE, Killed, Place, Run, lines};
 use crate::server::NatsServer;
-
-/// The longest that anything may take.
-const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A place with the greeter, and a server with these streams.
 fn place(streams: &[Value]) -> (Place, NatsServer) {
@@ -128,17 +122,11 @@ fn a_host_says_at_its_start_what_is_seen_at_once() {
         .stderr(Stdio::piped())
         .spawn();
     let mut host = Killed(spawned.unwrap());
-    let stderr = BufReader::new(host.0.stderr.take().unwrap());
-    let (sender, lines) = channel();
-    thread::spawn(move || {
-        for line in stderr.lines().map_while(Result::ok) {
-            let _reader_left = sender.send(line);
-        }
-    });
+    let log = lines(host.0.stderr.take().unwrap());
     let until = Instant::now() + DEADLINE;
     let line = loop {
         let left = until.saturating_duration_since(Instant::now());
-        let line = lines.recv_timeout(left).expect("nothing was found");
+        let line = log.recv_timeout(left).expect("nothing was found");
         let line: Value = serde_json::from_str(&line).unwrap();
         if line["message"] == "found at the start" {
             break line;
@@ -149,14 +137,4 @@ fn a_host_says_at_its_start_what_is_seen_at_once() {
     assert_eq!(line["mend"], "conche doctor prints the command");
     let what = "stream `log` takes subjects of the query namespace cyverse.>: askers there get its acknowledgement as their answer";
     assert_eq!(line["what"], what);
-}
-
-/// A host that ends with the test.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _ended = self.0.wait();
-    }
 }

@@ -1,40 +1,27 @@
 //! `conche request`, `publish` and `listen`, against services that use the old Go package: the program
 //! of `tests/interop/go` plays them.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::conche::{DEADLINE, Killed, lines};
 use crate::online::Online;
 
 const ADA: &str = r#"{"name":"Ada"}"#;
 const HAPPENED: &str = "org.cyverse.events.Happened";
 
 /// One that answers queries; it ends with its stdin, and so with the test.
-struct OldService(Child);
-
-impl OldService {
-    fn start(online: &Online) -> OldService {
-        let mut command = program(online);
-        command.args(["service"]).stdin(Stdio::piped());
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        // Read on: a full pipe would stop it.
-        std::thread::spawn(move || stdout.lines().for_each(drop));
-        OldService(child)
-    }
-}
-
-impl Drop for OldService {
-    fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _ended = self.0.wait();
-    }
+fn old_service(online: &Online) -> Killed {
+    let mut command = program(online);
+    command.args(["service"]).stdin(Stdio::piped());
+    let mut service = Killed(command.stdout(Stdio::piped()).spawn().unwrap());
+    let said = lines(service.0.stdout.take().unwrap());
+    assert_eq!(said.recv_timeout(DEADLINE).as_deref(), Ok("ready"));
+    // Read on: a full pipe would stop it.
+    std::thread::spawn(move || said.into_iter().for_each(drop));
+    service
 }
 
 fn program(online: &Online) -> Command {
@@ -58,7 +45,7 @@ fn program(online: &Online) -> Command {
 #[test]
 fn an_old_service_is_asked() {
     let online = Online::start();
-    let _service = OldService::start(&online);
+    let _service = old_service(&online);
     let check = |op: &str, code: i32, stdout: &str| {
         let run = online.run(&["request", op, ADA, "--tid", "tid-1", "--timeout", "2s"]);
         assert_eq!((run.code, &*run.stdout), (Some(code), stdout), "{run:?}");
@@ -89,7 +76,7 @@ fn doctor_names_an_old_service_on_the_whole_namespace() {
         (healthy.code, &*healthy.stdout),
         (Some(0), "nothing found\n")
     );
-    let _service = OldService::start(&online);
+    let _service = old_service(&online);
     let found = online.run(&["doctor"]);
     assert!(found.stdout.contains("old-services"), "{found:?}");
     assert!(found.stdout.contains("cyverse.>"), "{found:?}");

@@ -1,18 +1,14 @@
 //! `conche request`, `publish` and `listen`, against a host on a real server.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Stdio};
+use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::conche::{Place, Run, lines};
+use crate::conche::{DEADLINE, Killed, Place, Run, lines};
 use crate::server::NatsServer;
-
-/// The longest that anything may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 const GREET: &str = "cyverse.greeter.Greet";
 const REQUESTED: &str = "org.cyverse.events.GreetingRequested";
@@ -28,7 +24,7 @@ pub(crate) struct Online {
 
 /// A command that runs; killed if the test does not end it.
 pub(crate) struct Running {
-    child: Child,
+    child: Killed,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
 }
@@ -41,10 +37,10 @@ impl Running {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
-        let mut child = spawned.unwrap();
+        let mut child = Killed(spawned.unwrap());
         Running {
-            stdout: lines(child.stdout.take().unwrap()),
-            stderr: lines(child.stderr.take().unwrap()),
+            stdout: lines(child.0.stdout.take().unwrap()),
+            stderr: lines(child.0.stderr.take().unwrap()),
             child,
         }
     }
@@ -62,15 +58,8 @@ impl Running {
         serde_json::from_str(&line).unwrap()
     }
 
-    pub(crate) fn end(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
+    pub(crate) fn end(self) -> Option<i32> {
+        self.child.end(&self.stderr).0
     }
 }
 
@@ -183,7 +172,7 @@ fn what_brings_no_answer_says_why_and_has_its_code() {
 fn an_answer_in_time_or_none() {
     let online = Online::start();
     // It is stopped, and so has the query and does not answer.
-    let host = Pid::from_child(&online.host.child);
+    let host = Pid::from_child(&online.host.child.0);
     kill_process(host, Signal::STOP).unwrap();
     let late = online.run(&["request", GREET, ADA, "--timeout", "100ms"]);
     kill_process(host, Signal::CONT).unwrap();
@@ -219,7 +208,7 @@ fn what_is_published_is_heard_with_what_follows_from_it() {
     );
     assert_eq!(once.next()["id"], second["id"]);
     assert_eq!(once.end(), Some(0));
-    kill_process(Pid::from_child(&listening.child), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(&listening.child.0), Signal::TERM).unwrap();
     assert_eq!(listening.end(), Some(0));
 }
 
@@ -232,14 +221,12 @@ fn a_listener_ends_when_its_reader_leaves() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut child = spawned.unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    assert_eq!(line, "conche: listening\n");
-    drop(child.stdout.take());
+    let mut listening = Killed(spawned.unwrap());
+    let stderr = lines(listening.0.stderr.take().unwrap());
+    Running::says(&stderr, "conche: listening");
+    drop(listening.0.stdout.take());
     assert_eq!(online.run(&["publish", REQUESTED, ADA]).code, Some(0));
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(listening.end(&stderr), (Some(0), String::new()));
 }
 
 #[test]
