@@ -5,16 +5,20 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use conche::envelope::Fault;
+use conche::envelope::{CloudEvent, Fault};
 use conche::host::Runtimes;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::json;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
 use crate::support::{DEADLINE, Setup, TestHost, event};
 
 const GREET: &str = "cyverse.greeter.Greet";
+const EXCHANGE: &str = "cyverse.probe.Exchange";
+const ASKED: &str = "org.cyverse.events.Asked";
+const ANSWERED: &str = "org.cyverse.events.Answered";
 const REPLY: &str = "cyverse.hostile.BigReply";
 const SHORT: &str = r#"{"bytes":1}"#;
 /// Takes its handler some milliseconds: more than is run where queries are read, and less than from
@@ -93,16 +97,9 @@ impl Threads {
         }))
     }
 
-    /// Keeps the guests' thread busy, with what never yields, until the sender is dropped.
+    /// Keeps the guests' thread busy until the sender is dropped.
     fn occupy_guests(&self) -> mpsc::Sender<()> {
-        let (occupied, is_occupied) = mpsc::channel();
-        let (release, released) = mpsc::channel();
-        self.guests.spawn(async move {
-            occupied.send(()).unwrap();
-            let _: Result<(), _> = released.recv();
-        });
-        is_occupied.recv().unwrap();
-        release
+        occupy(self.guests.handle())
     }
 
     /// Comes back when what had come to the thread that reads queries has been looked at.
@@ -111,6 +108,18 @@ impl Threads {
             self.queries.handle.spawn(async {}).await.unwrap();
         }
     }
+}
+
+/// Keeps the only thread of a runtime busy, with what never yields, until the sender is dropped.
+fn occupy(runtime: &Handle) -> mpsc::Sender<()> {
+    let (occupied, is_occupied) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    runtime.spawn(async move {
+        occupied.send(()).unwrap();
+        let _: Result<(), _> = released.recv();
+    });
+    is_occupied.recv().unwrap();
+    release
 }
 
 /// The first query of a host runs where it is read, unless the tick of a CPU clock falls into it:
@@ -209,4 +218,32 @@ fn all_of_many_queries_are_answered() {
     let answers = threads.asker.block_on(join_all(asked));
     let greeting = Ok(r#"{"greeting":"Hello, Ada!"}"#.to_owned());
     assert_eq!(answers, vec![greeting; MANY]);
+}
+
+/// Nobody read the event stream before: its reader begins with a query that began where queries are
+/// read.
+#[test]
+fn an_exchange_sees_its_answer_while_the_thread_that_reads_queries_is_busy() {
+    let threads = Threads::new();
+    let host = threads.host(&["probe"]);
+    threads.asker.block_on(async {
+        let exchange = json!({"type": ASKED, "answer_types": [ANSWERED]}).to_string();
+        let mut asked = pin!(host.ask_json(EXCHANGE, &exchange));
+        let published = tokio::select! {
+            answer = &mut asked => panic!("answered by nobody: {answer:?}"),
+            published = host.stored(ASKED, 1) => CloudEvent::decode(&published[0].message).unwrap(),
+        };
+        let busy = occupy(&threads.queries.handle);
+        let mut answer = event(ANSWERED, "{}");
+        let transaction = published.extension("transactionid").unwrap();
+        answer.set_extension("transactionid", transaction.clone());
+        let message = answer.to_structured().unwrap();
+        host.wire.publish(ANSWERED, message).await.unwrap();
+        let answer = asked.await.unwrap();
+        drop(busy);
+        assert!(
+            answer.contains(&format!(r#""type":"{ANSWERED}""#)),
+            "{answer}"
+        );
+    });
 }

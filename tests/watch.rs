@@ -56,7 +56,7 @@ impl Watched {
         };
         outbound.ensure_streams(&config.events).await.unwrap();
         let attribute = config.compat.transaction_attribute.clone();
-        let watch = Watch::new(outbound, EVENTS.to_owned(), attribute, &tasks);
+        let watch = Watch::new(outbound, EVENTS.to_owned(), attribute, &tasks, None);
         Watched {
             watch,
             wire,

@@ -173,6 +173,7 @@ impl Client {
             config.events.stream.clone(),
             config.compat.transaction_attribute.clone(),
             &tasks,
+            None,
         );
         Client {
             request_timeout: config.nats.request_timeout,

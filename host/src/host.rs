@@ -41,7 +41,8 @@ const INSTANCES_PER_SLOT: u32 = 4;
 pub struct Runtimes {
     /// Reads queries and runs those that are short: one thread, prepared for guests.
     pub queries: Handle,
-    /// Acknowledgements, what is sent, probes: busy guests starve none of them.
+    /// Acknowledgements, what is sent, the events that handlers wait for, probes: busy guests starve
+    /// none of them.
     pub io: Handle,
 }
 
@@ -117,7 +118,8 @@ impl Host {
         }
         let outbound = outbound_of(&source);
         check_streams(&outbound, &config).await;
-        let (dispatcher, matches) = dispatcher(&config, &outbound, lanes, metrics, &shutdown);
+        let events = stored_events(&config, &outbound, runtimes, &shutdown);
+        let (dispatcher, matches) = dispatcher(&config, &outbound, lanes, metrics, events);
         let mut reload = Reload::new(
             config.clone(),
             sandbox,
@@ -138,12 +140,10 @@ impl Host {
         intake.agree().await;
         if let Source::Nats(nats) = &source {
             settled(nats).await?;
-        }
-        let report = reload.report();
-        if let Source::Nats(nats) = &source {
             // Beside the start, so that it delays nobody.
             shutdown.spawn(glance(config.clone(), nats.clone(), shutdown.clone()));
         }
+        let report = reload.report();
         shutdown.spawn(intake.follow());
         let heard = dynamic::Heard {
             matches,
@@ -283,20 +283,30 @@ fn outbound_of(source: &Source) -> Outbound {
     }
 }
 
+/// What handlers wait for. Read beside the queries, whichever call is the first to wait.
+fn stored_events(
+    config: &Config,
+    outbound: &Outbound,
+    runtimes: &Runtimes,
+    shutdown: &Shutdown,
+) -> outbound::watch::Watch {
+    outbound::watch::Watch::new(
+        outbound.clone(),
+        config.events.stream.clone(),
+        config.compat.transaction_attribute.clone(),
+        shutdown,
+        Some(runtimes.io.clone()),
+    )
+}
+
 /// Without plugins and listeners yet; what listeners will hear comes out of the receiver.
 fn dispatcher(
     config: &Arc<Config>,
     outbound: &Outbound,
     lanes: Lanes,
     metrics: Arc<Metrics>,
-    shutdown: &Shutdown,
+    events: outbound::watch::Watch,
 ) -> (Arc<Dispatcher>, mpsc::Receiver<Match>) {
-    let events = outbound::watch::Watch::new(
-        outbound.clone(),
-        config.events.stream.clone(),
-        config.compat.transaction_attribute.clone(),
-        shutdown,
-    );
     let (listeners, matches) = Listeners::new(events);
     let (config, outbound) = (config.clone(), outbound.clone());
     let dispatcher = Dispatcher::new(config, outbound, Arc::new(listeners), lanes, metrics);

@@ -206,6 +206,7 @@ impl Tenant {
                 config.events.stream.clone(),
                 config.compat.transaction_attribute.clone(),
                 &Shutdown::default(),
+                None,
             ),
             config,
             outbound,

@@ -13,6 +13,7 @@ mod tests;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -78,6 +79,7 @@ struct Inner {
     stream: String,
     transaction_attribute: String,
     tasks: Shutdown,
+    runtime: Option<Handle>,
     state: Mutex<State>,
     missed: AtomicU64,
 }
@@ -134,12 +136,14 @@ impl Interest {
 
 impl Watch {
     /// A watch of one stream that reads nothing yet. `transaction_attribute` is the extension that
-    /// holds an event's transaction id.
+    /// holds an event's transaction id. The stream is read on `runtime`, or else on that of whoever
+    /// first wants an event.
     pub fn new(
         outbound: Outbound,
         stream: String,
         transaction_attribute: String,
         tasks: &Shutdown,
+        runtime: Option<Handle>,
     ) -> Watch {
         Watch {
             inner: Arc::new(Inner {
@@ -147,6 +151,7 @@ impl Watch {
                 stream,
                 transaction_attribute,
                 tasks: tasks.clone(),
+                runtime,
                 state: Mutex::default(),
                 missed: AtomicU64::new(0),
             }),
@@ -280,7 +285,11 @@ impl Watch {
         let (sender, opening) = watch::channel(Opening::Begun);
         state.reader = Some(opening.clone());
         drop(state);
-        inner.tasks.spawn(Reader::new(inner.clone(), sender).run());
+        let reader = Reader::new(inner.clone(), sender).run();
+        match &inner.runtime {
+            Some(runtime) => drop(inner.tasks.spawn_on(runtime, reader)),
+            None => inner.tasks.spawn(reader),
+        }
         Ok((key, opening))
     }
 }

@@ -22,7 +22,8 @@ fn of_type() -> Interest {
 
 fn watch(bus: &Bus, tasks: &Shutdown) -> Watch {
     let outbound = Outbound::Embedded(bus.clone());
-    Watch::new(outbound, "s".to_owned(), "transactionid".to_owned(), tasks)
+    let attribute = "transactionid".to_owned();
+    Watch::new(outbound, "s".to_owned(), attribute, tasks, None)
 }
 
 fn bus() -> Bus {
