@@ -19,7 +19,7 @@ fn old_service(online: &Online) -> Killed {
     let mut service = Killed(command.stdout(Stdio::piped()).spawn().unwrap());
     let said = lines(service.0.stdout.take().unwrap());
     assert_eq!(said.recv_timeout(DEADLINE).as_deref(), Ok("ready"));
-    // Read on: a full pipe would stop it.
+    // Read on: it would be stopped by a pipe that nobody reads.
     std::thread::spawn(move || said.into_iter().for_each(drop));
     service
 }
