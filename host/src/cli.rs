@@ -102,17 +102,16 @@ impl Cli {
             Command::Health(command) => command.run(),
             Command::Doctor(command) => command.run(),
         };
-        match result {
-            Ok(code) => code,
-            Err(error) => {
-                output::error(&error);
-                let configuration = error.is::<LoadError>() || error.is::<NoDirectory>();
-                ExitCode::from(if configuration {
-                    EXIT_CONFIGURATION
-                } else {
-                    EXIT_FAILED
-                })
-            }
-        }
+        let code = result.unwrap_or_else(|error| {
+            output::error(&error);
+            let configuration = error.is::<LoadError>() || error.is::<NoDirectory>();
+            ExitCode::from(if configuration {
+                EXIT_CONFIGURATION
+            } else {
+                EXIT_FAILED
+            })
+        });
+        log::flush();
+        code
     }
 }

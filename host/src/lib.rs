@@ -4,6 +4,8 @@
 //! what services and tools need ([`client`]: ask, publish, listen, serve), without wasmtime in its
 //! tree; `host`, the default, is everything.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 // What README shows compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use conche::watch::Watch;
 use conche_kit::{Built, MANIFEST, Project, Sources, build};
 
-use super::output;
+use super::{log, output};
 
 /// A project that is built again and again.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Builder {
         let built = build(&project, self.output.as_deref())
             .with_context(|| format!("cannot build `{}`", project.manifest.name))
             .map_err(|error| AlreadySaid::say(&error))?;
-        eprint!("{}", summary(&built, began.elapsed().as_secs_f64()));
+        log::print(&summary(&built, began.elapsed().as_secs_f64()));
         Ok((project, built))
     }
 

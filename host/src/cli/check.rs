@@ -97,10 +97,10 @@ impl Check {
         if self.json {
             output::print(&(serde_json::to_string_pretty(checked)? + "\n"));
         } else {
-            eprint!("{}", text(checked));
+            log::print(&text(checked));
             if let Some(policy) = &checked.policy {
                 if stdout().is_terminal() && stderr().is_terminal() {
-                    eprintln!();
+                    log::print("\n");
                 }
                 output::print(policy);
             }

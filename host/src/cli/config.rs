@@ -7,7 +7,7 @@ use clap::Args;
 use conche::config::{Config, Explained, Mode};
 
 use super::options::Serving;
-use super::output;
+use super::{log, output};
 
 /// The widest value that still shares its column with the others.
 const VALUE_COLUMN_MAX: usize = 48;
@@ -38,7 +38,7 @@ impl ShowConfig {
             table(all)
         });
         for warning in &config.warnings {
-            eprintln!("conche: {warning}");
+            log::say(warning);
         }
         Ok(ExitCode::SUCCESS)
     }

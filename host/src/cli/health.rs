@@ -12,7 +12,7 @@ use clap::Args;
 use conche::config::{Config, Flags, Mode};
 use serde::Deserialize;
 
-use super::EXIT_FAILED;
+use super::{EXIT_FAILED, log, output};
 
 /// For everything: names, connection, answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,11 +53,11 @@ impl Health {
         };
         let ready = ask(&url).with_context(|| format!("no answer from {url}"))?;
         if ready.ready {
-            println!("ready");
+            output::print("ready\n");
             return Ok(ExitCode::SUCCESS);
         }
         for reason in &ready.reasons {
-            eprintln!("not ready: {reason}");
+            log::print(&format!("not ready: {reason}\n"));
         }
         Ok(ExitCode::from(EXIT_FAILED))
     }

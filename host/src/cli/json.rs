@@ -5,6 +5,8 @@ use std::io::{IsTerminal as _, Read as _, stdin};
 use anyhow::Context as _;
 use serde_json::value::RawValue;
 
+use super::log;
+
 /// What stands for stdin.
 const STDIN: &str = "-";
 
@@ -41,7 +43,7 @@ impl Data {
             return Ok(json);
         }
         if stdin().is_terminal() {
-            eprintln!("conche: reading one JSON value from the terminal; end it with Ctrl-D");
+            log::say("reading one JSON value from the terminal; end it with Ctrl-D");
         }
         let mut text = String::new();
         let read = stdin().read_to_string(&mut text);

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::options::Online;
 use super::serve::Signals;
-use super::{EXIT_CONNECTION, online, output};
+use super::{EXIT_CONNECTION, log, online, output};
 
 /// Print events of the stream on NATS as they are published
 #[derive(Debug, Args)]
@@ -69,9 +69,7 @@ impl Listen {
         Ok(match listened {
             Ok(End::Done) => ExitCode::SUCCESS,
             Ok(End::Lost) => {
-                eprintln!(
-                    "conche: gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed"
-                );
+                log::say("gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed");
                 ExitCode::from(EXIT_CONNECTION)
             }
             Err(error) => online::failed(error),
@@ -106,7 +104,7 @@ impl Listen {
         source
             .add_listener_multi(&types, transaction_id, callback)
             .await?;
-        eprintln!("conche: listening");
+        log::say("listening");
         let to_a_person = stdout().is_terminal();
         loop {
             let seen = tokio::select! {

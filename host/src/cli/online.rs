@@ -78,7 +78,7 @@ pub(super) fn failed(error: ClientError) -> ExitCode {
     };
     output::error(&error.into());
     if let Some(hint) = hint {
-        eprintln!("conche: {hint}");
+        log::say(&hint);
     }
     ExitCode::from(code)
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use conche::plugin::Plugin;
 
-use super::EXIT_USAGE;
+use super::{EXIT_USAGE, log};
 
 /// Prints to stdout. A reader that left (`conche inspect x.wasm | head`) is no failure of ours.
 pub(crate) fn print(text: &str) {
@@ -38,7 +38,7 @@ pub(crate) fn error(error: &anyhow::Error) {
         }
     }
     for line in text.lines() {
-        eprintln!("conche: {line}");
+        log::say(line);
     }
 }
 

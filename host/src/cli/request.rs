@@ -10,7 +10,7 @@ use conche::envelope::CloudEvent;
 
 use super::json::{Data, data};
 use super::options::Online;
-use super::{online, output};
+use super::{log, online, output};
 
 /// Ask a query on NATS, and print the data of its answer
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ fn show(answer: &Answer, whole: bool) -> ExitCode {
         },
         Some(_) => answer.bytes().to_vec(),
         None => {
-            eprintln!("conche: the answer is no CloudEvent: printed as it came");
+            log::say("the answer is no CloudEvent: printed as it came");
             answer.bytes().to_vec()
         }
     };

@@ -76,13 +76,13 @@ async fn run(
         started = Host::start_under(config, runtimes, shutdown.clone()) => match started {
             Ok(host) => host,
             Err(error) if error.downcast_ref::<ConnectError>().is_some() => {
-                eprintln!("conche: {error:#}");
+                log::say(&format!("{error:#}"));
                 return Ok(ExitCode::from(EXIT_CONNECTION));
             }
             Err(error) => return Err(error),
         },
         () = signals.next() => {
-            eprintln!("conche: ended before it was ready");
+            log::say("ended before it was ready");
             // Some of it may serve already.
             let drained = tokio::select! {
                 drained = shutdown.drain(drain) => drained,
@@ -91,15 +91,20 @@ async fn run(
             return Ok(ExitCode::from(if drained { 0 } else { EXIT_NOT_DRAINED }));
         }
     };
-    output::print(&banner(&host));
+    // On a thread that may wait for its reader, and after what was logged before.
+    let banner = banner(&host);
+    tokio::task::spawn_blocking(move || {
+        log::flush();
+        output::print(&banner);
+    });
     let lost = tokio::select! {
         () = signals.next() => false,
         () = host.gave_up() => true,
     };
     if lost {
-        eprintln!("conche: gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed");
+        log::say("gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed");
     } else {
-        eprintln!("conche: draining; a second signal ends at once");
+        log::say("draining; a second signal ends at once");
     }
     let drained = tokio::select! {
         drained = host.stop() => drained,
@@ -109,7 +114,7 @@ async fn run(
         (true, _) => ExitCode::from(EXIT_CONNECTION),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => {
-            eprintln!("conche: some calls were still running when the drain time was over");
+            log::say("some calls were still running when the drain time was over");
             ExitCode::from(EXIT_NOT_DRAINED)
         }
     })

@@ -347,9 +347,10 @@ impl Answer {
 
 /// Delivers what came of a batch on the guests' threads, and gives back its room.
 async fn bring(handed_over: Result<(Answered, OwnedSemaphorePermit), JoinError>, pace: &mut Pace) {
-    // An error is a panic between the queries; that of a query is caught there.
-    if let Ok((answered, _room)) = handed_over {
-        deliver(answered, pace).await;
+    match handed_over {
+        Ok((answered, _room)) => deliver(answered, pace).await,
+        // That of a query is caught there; this one was between two of them.
+        Err(error) => error!(%error, "the host panicked: a batch of queries is not answered"),
     }
 }
 

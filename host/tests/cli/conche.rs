@@ -1,11 +1,11 @@
 //! Runs the binary in a directory of its own, with nothing of our environment.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -76,27 +76,33 @@ impl Place {
 
     pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
         let mut command = self.command(arguments);
-        let output = command.envs(variables.iter().copied()).output().unwrap();
-        Run {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Run::of(command.envs(variables.iter().copied()))
     }
 }
 
 impl Killed {
     /// Its exit code, and the rest of its log. It has to end by itself, and its log with it.
     pub(crate) fn end(mut self, stderr: &Receiver<String>) -> (Option<i32>, String) {
+        let until = Instant::now() + DEADLINE;
         let mut rest = String::new();
         loop {
-            match stderr.recv_timeout(DEADLINE) {
+            match stderr.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => rest.push_str(&(line + "\n")),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it did not end: {rest}"),
             }
         }
-        (self.0.wait().unwrap().code(), rest)
+        (self.code(until), rest)
+    }
+
+    fn code(&mut self, until: Instant) -> Option<i32> {
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < until, "it did not end");
+            thread::yield_now();
+        }
     }
 }
 
@@ -108,6 +114,34 @@ impl Drop for Killed {
 }
 
 impl Run {
+    /// Of a command that has to end by itself.
+    pub(crate) fn of(command: &mut Command) -> Run {
+        Run::with_input(command.stdin(Stdio::null()), "")
+    }
+
+    /// With this on its stdin, if it is a pipe.
+    pub(crate) fn with_input(command: &mut Command, input: &str) -> Run {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Killed(command.spawn().unwrap());
+        if let Some(mut stdin) = child.0.stdin.take() {
+            stdin.write_all(input.as_bytes()).unwrap();
+        }
+        let stdout = text(child.0.stdout.take().unwrap());
+        let stderr = text(child.0.stderr.take().unwrap());
+        let until = Instant::now() + DEADLINE;
+        let read = |from: Receiver<String>| {
+            let left = until.saturating_duration_since(Instant::now());
+            from.recv_timeout(left)
+                .expect("it did not end, or said what is no text")
+        };
+        let (stdout, stderr) = (read(stdout), read(stderr));
+        Run {
+            code: child.code(until),
+            stdout,
+            stderr,
+        }
+    }
+
     /// The JSON after this word at the beginning of a line.
     pub(crate) fn json_of(&self, what: &str) -> serde_json::Value {
         let mut lines = self.stdout.lines();
@@ -138,6 +172,18 @@ pub(crate) fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
             if sender.send(line).is_err() {
                 return;
             }
+        }
+    });
+    receiver
+}
+
+/// All that comes, once nothing more does.
+fn text(mut from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        if from.read_to_string(&mut text).is_ok() {
+            let _nobody_waits = sender.send(text);
         }
     });
     receiver

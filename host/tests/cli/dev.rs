@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::Receiver;
+use std::process::{ChildStderr, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -25,7 +25,14 @@ impl Dev {
         Dev::spawn(command)
     }
 
-    pub(crate) fn spawn(mut command: Command) -> Dev {
+    pub(crate) fn spawn(command: Command) -> Dev {
+        let (mut dev, stderr) = Dev::spawn_unread(command);
+        dev.stderr = lines(stderr);
+        dev
+    }
+
+    /// One whose log nobody reads.
+    fn spawn_unread(mut command: Command) -> (Dev, ChildStderr) {
         let spawned = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -33,12 +40,12 @@ impl Dev {
         let mut child = Killed(spawned.unwrap());
         let stdout = child.0.stdout.take().unwrap();
         let stderr = child.0.stderr.take().unwrap();
-        let (stdout, stderr) = (lines(stdout), lines(stderr));
+        let stdout = lines(stdout);
         let mut dev = Dev {
             child,
             banner: String::new(),
             gateway: String::new(),
-            stderr,
+            stderr: channel().1,
         };
         while dev.gateway.is_empty() {
             let line = stdout.recv_timeout(DEADLINE).expect("no ready line");
@@ -46,7 +53,7 @@ impl Dev {
             dev.gateway = address.unwrap_or_default().to_owned();
             dev.banner.push_str(&(line + "\n"));
         }
-        dev
+        (dev, stderr)
     }
 
     fn signal(&self) {
@@ -232,4 +239,38 @@ fn a_signal_lets_calls_finish_and_a_second_one_does_not() {
     dev.signal();
     assert_eq!(dev.end().0, Some(1));
     drop(stream);
+}
+
+/// Logs more than a pipe holds, call by call, each of which is answered.
+fn log_much(dev: &Dev) {
+    let message = "x".repeat(4000);
+    let steps = serde_json::json!({"steps": [{"log": {"message": message}}]});
+    for _ in 0..40 {
+        let answer = response(dev.post("/query", &query("cyverse.probe.Do", &steps)));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+}
+
+#[test]
+fn who_reads_the_log_may_leave() {
+    let place = place(&["probe"]);
+    let mut dev = Dev::start(&place, &[]);
+    let stream = slow(&dev);
+    // With the next line, whoever reads closes the pipe.
+    dev.stderr = channel().1;
+    log_much(&dev);
+    dev.signal();
+    assert!(response(stream).contains("slept_ms"));
+    assert_eq!(dev.end().0, Some(0));
+}
+
+#[test]
+fn who_reads_the_log_may_stand_still() {
+    let place = place(&["probe"]);
+    let (dev, stderr) =
+        Dev::spawn_unread(place.command(&["dev", "plugins", "--listen", "127.0.0.1:0"]));
+    log_much(&dev);
+    dev.signal();
+    assert_eq!(dev.end().0, Some(0));
+    drop(stderr);
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::conche::{DEADLINE, Killed, lines};
+use crate::conche::{DEADLINE, Killed, Run, lines};
 use crate::online::Online;
 
 const ADA: &str = r#"{"name":"Ada"}"#;
@@ -88,7 +88,7 @@ fn events_go_to_and_come_from_an_old_service() {
     let listening = online.listen(&[HAPPENED, "--once"]);
     let mut publish = program(&online);
     publish.args(["publish", "-tid", "tid-9", HAPPENED, ADA]);
-    let published: Value = serde_json::from_slice(&publish.output().unwrap().stdout).unwrap();
+    let published: Value = serde_json::from_str(&Run::of(&mut publish).stdout).unwrap();
     let heard = listening.next();
     assert_eq!(heard["id"], published["id"]);
     assert_eq!(heard["transactionid"], "tid-9");
@@ -100,7 +100,7 @@ fn events_go_to_and_come_from_an_old_service() {
     let stored: Value = serde_json::from_str(&run.stdout).unwrap();
     let mut consume = program(&online);
     consume.args(["consume", "-count", "1", "conche-events", ours]);
-    let read: Value = serde_json::from_slice(&consume.output().unwrap().stdout).unwrap();
+    let read: Value = serde_json::from_str(&Run::of(&mut consume).stdout).unwrap();
     assert_eq!(read["id"], stored["id"]);
     assert_eq!(read["transactionid"], "tid-8");
     assert_eq!(read["data"], json!({"name": "Ada"}));

@@ -1,6 +1,5 @@
 //! `conche request`, `publish` and `listen`, against a host on a real server.
 
-use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::mpsc::Receiver;
 
@@ -93,22 +92,8 @@ impl Online {
     /// With this on its stdin.
     fn run_on(&self, arguments: &[&str], input: &str) -> Run {
         let mut command = self.place.command(arguments);
-        let spawned = command
-            .env("NATS_URL", self.server.url())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut child = spawned.unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        Run {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        command.env("NATS_URL", self.server.url());
+        Run::with_input(command.stdin(Stdio::piped()), input)
     }
 
     pub(crate) fn listen(&self, arguments: &[&str]) -> Running {
