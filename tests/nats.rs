@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use conche::client::{Client, EventSource};
 use conche::host::{Host, Runtimes};
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::server::NatsServer;
@@ -206,6 +207,41 @@ async fn a_plugin_leaves_without_a_loss_after_a_reconnect_too() {
     };
     // With the old count the server would have kept the queue member: askers would wait in vain.
     assert_eq!(until_gone.await, "nobody answers");
+}
+
+/// Waits until a server that traces what clients say was told this.
+async fn told(server: &NatsServer, what: &str) {
+    let told = async {
+        loop {
+            let log = std::fs::read_to_string(server.file("log")).unwrap();
+            if log.contains(what) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(DEADLINE, told).await;
+    waited.unwrap_or_else(|_| panic!("the server was not told `{what}`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_long_after_a_reconnect_is_answered() {
+    let server = NatsServer::configured("trace: true\njetstream { store_dir: \"DIR/js\" }\n");
+    let mut host = TestHost::with_server(Some(server), &["greeter"], "").await;
+    host.ask_json(GREET, ADA).await.unwrap();
+    let server = host.server.as_mut().unwrap();
+    server.down();
+    server.up();
+    let server = host.server.as_ref().unwrap();
+    let subscribed = format!("<<- [SUB {GREET} ");
+    told(server, &subscribed).await;
+    // What is asked goes out once the test's own client is back, too.
+    let asked = (0..64).map(|_| host.ask_json(GREET, ADA));
+    for answer in join_all(asked).await {
+        answer.unwrap();
+    }
+    let log = std::fs::read_to_string(server.file("log")).unwrap();
+    assert_eq!(log.matches(&subscribed).count(), 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

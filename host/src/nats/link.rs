@@ -27,6 +27,10 @@ const CLIENT_CAPACITY: usize = 4096;
 /// For a round trip, before it is tried again.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What a lost connection waits before it is tried again for the first time: its subscriptions are
+/// made anew meanwhile, see [`Link::lost`].
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
 /// How often a connection is looked at whose events may have been dropped: the client hands on
 /// 128 of them and forgets the rest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -68,6 +72,8 @@ pub(crate) struct LinkState {
     pub(crate) generation: u64,
     /// A round trip went through since.
     pub(crate) ready: bool,
+    /// The last generation that is over.
+    lost: u64,
 }
 
 /// A connection that comes back by itself.
@@ -138,6 +144,7 @@ impl Link {
         let (sender, mut state) = watch::channel(LinkState {
             generation: 0,
             ready: false,
+            lost: 0,
         });
         shutdown.spawn_until_end(supervise(client.clone(), purpose, events, sender));
         tokio::select! {
@@ -171,6 +178,20 @@ impl Link {
         }
     }
 
+    /// The generation that is not over yet: what is asked of the server now is asked in it.
+    pub(crate) fn current(&self) -> u64 {
+        self.state.borrow().lost + 1
+    }
+
+    /// Waits until a generation is over. What the client holds on to now it asks for again in the
+    /// next one; what is let go of within [`RECONNECT_PAUSE`] it does not.
+    pub(crate) async fn lost(&self, generation: u64) {
+        let lost = |state: &LinkState| state.lost >= generation;
+        if self.state.clone().wait_for(lost).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until it is ready, or no longer, whichever it was not.
     pub(crate) async fn turned(&self, was: bool) {
         let turned = |state: &LinkState| state.ready != was;
@@ -200,9 +221,16 @@ async fn supervise(
         let up = client.connection_state() == async_nats::connection::State::Connected;
         let was = *state.borrow();
         let is_new = generation != was.generation;
+        // One that just came up is counted a moment before the client says that it is.
+        let over = if up || is_new {
+            generation.saturating_sub(1)
+        } else {
+            generation
+        };
         let known = LinkState {
             generation,
             ready: was.ready && up && !is_new,
+            lost: was.lost.max(over),
         };
         if known != was {
             state.send_replace(known);
@@ -211,8 +239,8 @@ async fn supervise(
             // Only if it is still the same: what came up meanwhile needs a trip of its own.
             if generation == connects.connects.load(Ordering::Relaxed) {
                 state.send_replace(LinkState {
-                    generation,
                     ready: true,
+                    ..known
                 });
                 info!(purpose, generation, "connected to NATS");
             }
@@ -262,6 +290,7 @@ async fn options(
                 told.gave_up.cancel();
             }
             match attempts {
+                0 | 1 if counts => RECONNECT_PAUSE,
                 0 | 1 => Duration::ZERO,
                 more => backoff(&delays, more - 1),
             }

@@ -32,7 +32,8 @@ pub(crate) struct Subscription {
     pattern: String,
     group: String,
     subscriber: Subscriber,
-    /// Counts from when the connection last came up, as the server does.
+    /// Of the connection that it was made for: in the next one the server counts from zero again, and
+    /// the client does not.
     generation: u64,
     received: u64,
     /// Read off the subscriber, and not handed out yet.
@@ -54,7 +55,7 @@ impl Nats {
         group: &str,
     ) -> Result<Subscription, NatsError> {
         let link = self.inner.queries.clone();
-        let generation = link.generation();
+        let generation = link.current();
         let subscriber = link
             .client
             .queue_subscribe(pattern.to_owned(), group.to_owned())
@@ -81,14 +82,11 @@ impl Subscription {
                 return Some(asked);
             }
             let Some(Leaving { until, .. }) = self.leaving else {
-                let message = self.subscriber.next().await?;
-                let asked = self.took(message);
-                if self.generation == self.link.generation() {
-                    return Some(asked);
+                tokio::select! {
+                    biased;
+                    () = self.link.lost(self.generation) => self.renew().await,
+                    message = self.subscriber.next() => return Some(self.took(message?)),
                 }
-                // Kept where it is found again: this may be dropped while it waits.
-                self.early.push_back(asked);
-                self.renew().await;
                 continue;
             };
             match tokio::time::timeout_at(until, self.subscriber.next()).await {
@@ -112,7 +110,7 @@ impl Subscription {
         if self.leaving.is_some() {
             return;
         }
-        if self.generation != self.link.generation() {
+        if self.generation < self.link.current() {
             self.renew().await;
         }
         // The client counts what it queued: what lies there unread counts too.
@@ -120,11 +118,10 @@ impl Subscription {
         self.step(0).await;
     }
 
-    /// After a reconnect the server counts from zero again, and the client does not: only a new
-    /// subscription can be left by count. The old one ends at once, here rather than when the
-    /// plugin leaves, since this is when messages went missing anyway.
+    /// Only a subscription that was made for the connection as it is can be left by count. The old one
+    /// ends at once: while the connection is down, nothing is on its way to it.
     async fn renew(&mut self) {
-        let generation = self.link.generation();
+        let generation = self.link.current();
         let (pattern, group) = (self.pattern.clone(), self.group.clone());
         match self.link.client.queue_subscribe(pattern, group).await {
             Ok(subscriber) => {
