@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::http::{Connection, post, post_event, raw};
 use crate::malformed;
-use crate::support::{Setup, TestHost};
+use crate::support::{DEADLINE, Setup, TestHost};
 
 pub(crate) const EVENT_TYPE: &str = "org.cyverse.events.Tested";
 
@@ -282,4 +282,29 @@ async fn other_paths_and_methods_are_refused_in_the_same_form() {
     let response = connection.receive_head().await;
     assert_eq!((response.status, &*response.body), (405, ""));
     assert_eq!(response.header("allow"), Some("POST"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_asker_left_is_finished() {
+    let host = TestHost::start(&["probe"]).await;
+    let gateway = host.host.gateway().unwrap();
+    let steps = json!({"steps": [{"sleep": {"ms": 300}}, {"emit": {"type": EVENT_TYPE}}]});
+    let body = envelope("cyverse.probe.Do", &steps);
+    let mut asker = Connection::open(gateway).await;
+    let head = format!(
+        "POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/cloudevents+json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    asker.send(head.as_bytes()).await;
+    asker.send(&body).await;
+    let dispatcher = host.host.dispatcher();
+    let until = async {
+        while dispatcher.free_slots() == dispatcher.slots() {
+            tokio::task::yield_now().await;
+        }
+        drop(asker);
+        while events(gateway).await.is_empty() {}
+    };
+    let waited = tokio::time::timeout(DEADLINE, until).await;
+    waited.expect("its effects were not stored");
 }

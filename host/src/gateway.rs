@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Config;
@@ -48,6 +49,7 @@ pub(crate) struct Gateway {
     pub(crate) outbound: Outbound,
     /// The embedded bus, whose events can be read back.
     pub(crate) bus: Option<Bus>,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// A request as an event.
@@ -60,7 +62,8 @@ struct Received {
 }
 
 /// Serves until the host ends; requests in flight are finished.
-pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, shutdown: Shutdown) {
+pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) {
+    let shutdown = gateway.shutdown.clone();
     let limit = gateway.config.gateway.max_body_bytes;
     let gateway = Arc::new(gateway);
     let router = Router::new()
@@ -95,11 +98,13 @@ async fn query(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
         timeout: Some(travel.timeout.map_or(left, |asked| asked.min(left))),
         ..travel
     };
-    match gateway
-        .dispatcher
-        .query(&event, came, travel, || None)
-        .await
-    {
+    // In a task: an asker that leaves would end a call, or the release of its effects, half-way.
+    let (dispatcher, query) = (gateway.dispatcher.clone(), event.clone());
+    let call = async move { dispatcher.query(&query, came, travel, || None).await };
+    let Ok(answer) = gateway.shutdown.spawn_on(&Handle::current(), call).await else {
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, "the host panicked");
+    };
+    match answer {
         QueryAnswer::Reply { reply, .. } => convert::reply(&reply, mode),
         QueryAnswer::Silence => convert::empty(StatusCode::NO_CONTENT),
         QueryAnswer::Fault {

@@ -157,8 +157,9 @@ impl Host {
                 dispatcher: dispatcher.clone(),
                 outbound,
                 bus: source.bus().cloned(),
+                shutdown: shutdown.clone(),
             };
-            shutdown.spawn(gateway::serve(gateway, listener, shutdown.clone()));
+            shutdown.spawn(gateway::serve(gateway, listener));
             address
         });
         probes.readiness.started();
