@@ -226,6 +226,24 @@ async fn a_duplicate_is_seen_once(on: On) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_stops_looking_leaves_no_consumer() {
+    let watched = Watched::on(On::Nats).await;
+    let until = async |count| {
+        let until = async { while watched.consumers().await.len() != count {} };
+        timeout(DEADLINE / 3, until).await.expect("consumers");
+    };
+    let nothing = interest(&[A], None);
+    let looks = watched.watch.first_after(0, &nothing);
+    tokio::select! {
+        found = looks => panic!("nothing is there: {found:?}"),
+        () = until(1) => {}
+    }
+    // It would go by itself after 30 s.
+    until(0).await;
+    assert!(watched.tasks.drain(DEADLINE).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_interests_share_one_consumer_and_the_end_leaves_none() {
     let watched = Watched::on(On::Nats).await;
     assert!(watched.consumers().await.is_empty());

@@ -1,6 +1,7 @@
 //! Reading along in the event stream for listeners, exchanges and clients: one ordered consumer a
-//! process, opened with the first interest and closed some time after the last. Must not know who
-//! is interested, or what for.
+//! process, opened with the first interest and closed some time after the last, and one more for
+//! as long as somebody looks for what was stored before. Must not know who is interested, or what
+//! for.
 //!
 //! A plain subscription to the subjects would not do: it sees events that were refused or
 //! deduplicated and so never happened, and misses some in a reconnect.
@@ -14,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::tail::Tail;
 use super::{Outbound, SendError};
 use crate::envelope::{CloudEvent, Headers};
 use crate::shutdown::Shutdown;
@@ -247,21 +249,21 @@ impl Watch {
         sequence: u64,
         interest: &Interest,
     ) -> Result<CloudEvent, SendError> {
-        let inner = &self.inner;
-        let mut tail = inner
-            .outbound
-            .tail_from(&inner.stream, sequence + 1)
-            .await?;
-        loop {
-            let (_, message) = tail.next().await;
-            let Ok(event) = CloudEvent::decode(&message) else {
-                continue;
+        let inner = self.inner.clone();
+        let interest = interest.clone();
+        let (answer, wanted) = oneshot::channel();
+        // In a task: its consumer is closed, too, when nobody waits any more.
+        self.inner.spawn(async move {
+            let tail = inner.outbound.tail_from(&inner.stream, sequence + 1).await;
+            let mut tail = match tail {
+                Ok(tail) => tail,
+                Err(error) => return drop(answer.send(Err(error))),
             };
-            if interest.fits(&event, &inner.transaction_attribute) {
-                tail.close().await;
-                return Ok(event);
-            }
-        }
+            inner.look_for(&interest, &mut tail, answer).await;
+            tail.close().await;
+        });
+        let about_to_end = || SendError::Other("the process is about to end".to_owned());
+        wanted.await.map_err(|_| about_to_end())?
     }
 
     /// Matches that were dropped because their receiver was full.
@@ -285,11 +287,7 @@ impl Watch {
         let (sender, opening) = watch::channel(Opening::Begun);
         state.reader = Some(opening.clone());
         drop(state);
-        let reader = Reader::new(inner.clone(), sender).run();
-        match &inner.runtime {
-            Some(runtime) => drop(inner.tasks.spawn_on(runtime, reader)),
-            None => inner.tasks.spawn(reader),
-        }
+        inner.spawn(Reader::new(inner.clone(), sender).run());
         Ok((key, opening))
     }
 }
@@ -316,6 +314,35 @@ impl Drop for Unopened<'_> {
 }
 
 impl Inner {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match &self.runtime {
+            Some(runtime) => drop(self.tasks.spawn_on(runtime, task)),
+            None => self.tasks.spawn(task),
+        }
+    }
+
+    /// Answers with the first that fits, unless nobody waits for it any more.
+    async fn look_for(
+        &self,
+        interest: &Interest,
+        tail: &mut Tail,
+        mut answer: oneshot::Sender<Result<CloudEvent, SendError>>,
+    ) {
+        loop {
+            let (_, message) = tokio::select! {
+                () = answer.closed() => return,
+                next = tail.next() => next,
+            };
+            let Ok(event) = CloudEvent::decode(&message) else {
+                continue;
+            };
+            if interest.fits(&event, &self.transaction_attribute) {
+                let _nobody_waits = answer.send(Ok(event));
+                return;
+            }
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics half-way through a change of it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
