@@ -1,6 +1,8 @@
 //! Where messages come in: one loop a source, opened and closed as the registry changes. Must not
 //! know wasmtime.
 
+mod answers;
+mod backlog;
 mod durable;
 pub(crate) mod dynamic;
 mod events;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tracing::error;
 
 use crate::config::Config;
@@ -22,6 +24,7 @@ use crate::plugin::Plugin;
 use crate::policy::PluginName;
 use crate::shutdown::Shutdown;
 use crate::source::Source;
+use backlog::Backlog;
 use events::Events;
 use queries::QueryLoop;
 
@@ -35,7 +38,7 @@ pub struct Intake {
     changes: watch::Receiver<u64>,
     queries_on: Handle,
     queries: BTreeMap<String, Arc<QueryLoop>>,
-    backlog: Arc<Semaphore>,
+    backlog: Backlog,
     events: BTreeMap<PluginName, Arc<Events>>,
 }
 
@@ -58,7 +61,7 @@ impl Intake {
             changes,
             queries_on: queries_on.clone(),
             queries: BTreeMap::new(),
-            backlog: queries::backlog(),
+            backlog: Backlog::new(),
             events: BTreeMap::new(),
         }
     }

@@ -1,9 +1,10 @@
 //! What a test's thread logs, as text.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
 /// Collects lines until dropped.
 pub(crate) struct Log {
@@ -14,8 +15,13 @@ pub(crate) struct Log {
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
+/// While there is but one dispatcher, tracing asks only that of the thread which comes to a line of the
+/// log first whether anybody wants it, and remembers a no of one that has none for all threads.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
+
 /// Begins to collect what this thread logs: so a test runs its guests on a runtime of one thread.
 pub(crate) fn capture() -> Log {
+    LazyLock::force(&SECOND);
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()

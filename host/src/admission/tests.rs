@@ -1,3 +1,5 @@
+//! Slots, one after the other and by many threads at once.
+
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

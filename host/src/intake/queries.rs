@@ -15,16 +15,17 @@ use futures_util::future::{FutureExt as _, OptionFuture};
 use futures_util::poll;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
+use super::answers::{Answer, Answered, bring, deliver, send};
+use super::backlog::{Backlog, Need, Room};
 use super::pace::Pace;
 use crate::config::{Config, ErrorAnswers};
 use crate::dispatch::{Dispatcher, QueryAnswer, Travel};
-use crate::envelope::{CloudEvent, Message};
+use crate::envelope::CloudEvent;
 use crate::metrics::QueryEnd;
 use crate::registry::Route;
 use crate::shutdown::Shutdown;
@@ -44,39 +45,12 @@ const BATCH: usize = 32;
 /// their own: what a query can lose to those before it.
 const BATCH_TIME: Duration = Duration::from_millis(2);
 
-/// Queries in batches that wait for a thread or run on one, all ops together: what comes on top is
-/// answered "busy" where it was read, so that an overload costs time and no memory.
-const BACKLOG_MAX: usize = 8192;
-
-/// Room for queries that wait for a thread.
-pub(super) fn backlog() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(BACKLOG_MAX))
-}
-
 /// A message that asks for what its subject says.
 #[derive(Debug)]
 struct Query {
     event: Arc<CloudEvent>,
     travel: Travel,
     reply: Reply,
-}
-
-/// A message on its way to an asker.
-#[derive(Debug)]
-struct Answer {
-    /// The query, for the log.
-    event: Arc<CloudEvent>,
-    reply: Reply,
-    message: Message,
-}
-
-/// What came of a batch.
-#[derive(Debug)]
-struct Answered {
-    /// Of those that have one already.
-    answers: Vec<Answer>,
-    /// What each took, on the average, to its end or to where it waits.
-    each: Duration,
 }
 
 /// Serves one subject, an op or a pattern of the namespace.
@@ -86,7 +60,7 @@ pub(super) struct QueryLoop {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) shutdown: Shutdown,
     pub(super) leave: CancellationToken,
-    backlog: Arc<Semaphore>,
+    backlog: Backlog,
     /// The runtime of the guests.
     guests: Handle,
     /// Who serves it, or did until a moment ago: what is on its way when a plugin leaves is still
@@ -101,7 +75,7 @@ impl QueryLoop {
         config: Arc<Config>,
         dispatcher: Arc<Dispatcher>,
         shutdown: Shutdown,
-        backlog: Arc<Semaphore>,
+        backlog: Backlog,
         guests: Handle,
     ) -> QueryLoop {
         QueryLoop {
@@ -155,14 +129,17 @@ impl QueryLoop {
                 let rest = read.split_off(size.min(read.len()));
                 let batch = std::mem::replace(&mut read, rest);
                 if is_short {
-                    let answered = self.clone().answer_all(batch, came).await;
+                    let answered = self.clone().answer_all(batch, came, None).await;
                     deliver(answered, &mut pace).await;
                     // The connection writes, and reads what came in the meantime.
                     tokio::task::yield_now().await;
                 } else {
                     match self.hand_over(batch, came) {
                         Ok(batch) => elsewhere.push(batch),
-                        Err(batch) => send(self.shed_all(batch)).await,
+                        Err(batch) => {
+                            let answers = batch.into_iter().filter_map(|asked| self.shed(asked));
+                            send(answers.collect()).await;
+                        }
                     }
                 }
             }
@@ -172,24 +149,26 @@ impl QueryLoop {
         }
     }
 
-    /// Runs a batch on the guests' threads, or gives it back where the backlog is full. Its room
-    /// there is to be held until the answers are sent.
+    /// Runs a batch on the guests' threads, or gives it back where the backlog is full.
     fn hand_over(
         self: &Arc<Self>,
         batch: Vec<Asked>,
         came: Instant,
-    ) -> Result<JoinHandle<(Answered, OwnedSemaphorePermit)>, Vec<Asked>> {
-        let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-        let Ok(room) = self.backlog.clone().try_acquire_many_owned(count) else {
+    ) -> Result<JoinHandle<Answered>, Vec<Asked>> {
+        let Some(room) = self.backlog.enter(batch.iter().map(need).sum()) else {
             return Err(batch);
         };
-        let all = self.clone().answer_all(batch, came);
-        let all = async move { (all.await, room) };
+        let all = self.clone().answer_all(batch, came, Some(room));
         Ok(self.shutdown.spawn_on(&self.guests, all))
     }
 
     /// Runs each as far as it goes without waiting; what waits goes on in a task of its own.
-    async fn answer_all(self: Arc<Self>, batch: Vec<Asked>, came: Instant) -> Answered {
+    async fn answer_all(
+        self: Arc<Self>,
+        batch: Vec<Asked>,
+        came: Instant,
+        mut room: Option<Room>,
+    ) -> Answered {
         let began = Instant::now();
         let mut took = Duration::ZERO;
         let mut ran = 0;
@@ -197,10 +176,23 @@ impl QueryLoop {
         // One after the other runs in the same place, unless one stays there and waits.
         let mut place = Box::pin(OptionFuture::from(None));
         for asked in batch {
+            let has_turn = took < BATCH_TIME;
+            let mut own = None;
+            if !has_turn {
+                let need = need(&asked);
+                own = match &mut room {
+                    Some(room) => room.split(need),
+                    None => self.backlog.enter(need),
+                };
+                if own.is_none() {
+                    answers.extend(self.shed(asked));
+                    continue;
+                }
+            }
             // A panic of the host's ends one query, and not the loop.
             let answer = AssertUnwindSafe(self.clone().answer(asked, came)).catch_unwind();
             place.set(Some(answer).into());
-            if took < BATCH_TIME {
+            if has_turn {
                 let polled = poll!(place.as_mut());
                 ran += 1;
                 took = began.elapsed();
@@ -212,7 +204,15 @@ impl QueryLoop {
             let waits = std::mem::replace(&mut place, Box::pin(None.into()));
             let this = self.clone();
             self.shutdown.spawn_on(&self.guests, async move {
-                if let Some(answer) = this.ended(waits.await) {
+                let mut waits = waits;
+                let first = poll!(waits.as_mut());
+                // It has its turn: what it waits for from here on has limits of its own.
+                drop(own);
+                let ended = match first {
+                    Poll::Ready(ended) => ended,
+                    Poll::Pending => waits.await,
+                };
+                if let Some(answer) = this.ended(ended) {
                     answer.send().await;
                 }
             });
@@ -220,6 +220,7 @@ impl QueryLoop {
         Answered {
             answers,
             each: took / ran.max(1),
+            room,
         }
     }
 
@@ -240,15 +241,12 @@ impl QueryLoop {
         }
     }
 
-    /// Answers each "busy".
-    fn shed_all(&self, batch: Vec<Asked>) -> Vec<Answer> {
-        let queries = batch.into_iter().filter_map(|asked| self.read(asked));
-        let answers = queries.filter_map(|query| {
-            let last = self.last.load();
-            let answer = self.dispatcher.shed_query(&query.event, last.as_ref());
-            self.finish(query.event, query.reply, answer)
-        });
-        answers.collect()
+    /// Answers "busy".
+    fn shed(&self, asked: Asked) -> Option<Answer> {
+        let query = self.read(asked)?;
+        let last = self.last.load();
+        let answer = self.dispatcher.shed_query(&query.event, last.as_ref());
+        self.finish(query.event, query.reply, answer)
     }
 
     /// The query in a message; none where it is not for us: others share those subjects.
@@ -328,44 +326,9 @@ impl QueryLoop {
     }
 }
 
-impl Answer {
-    async fn send(self) {
-        let Answer {
-            event,
-            reply,
-            message,
-        } = self;
-        // Pinned here: to move it would cost more than it does.
-        if let Err(error) = pin!(reply.send(message)).await {
-            warn!(
-                event_id = event.id,
-                error, "the answer did not reach its asker"
-            );
-        }
-    }
-}
-
-/// Delivers what came of a batch on the guests' threads, and gives back its room.
-async fn bring(handed_over: Result<(Answered, OwnedSemaphorePermit), JoinError>, pace: &mut Pace) {
-    match handed_over {
-        Ok((answered, _room)) => deliver(answered, pace).await,
-        // That of a query is caught there; this one was between two of them.
-        Err(error) => error!(%error, "the host panicked: a batch of queries is not answered"),
-    }
-}
-
-/// Sends what a batch brought, and notes how long it took.
-async fn deliver(answered: Answered, pace: &mut Pace) {
-    pace.took(answered.each);
-    send(answered.answers).await;
-}
-
-/// Sends answers from the thread of the connection: it then writes all of them at once. From
-/// another, it would have written the first few before the next are there.
-async fn send(answers: Vec<Answer>) {
-    for answer in answers {
-        pin!(answer.send()).await;
-    }
+/// What a query needs while it waits for a thread.
+fn need(asked: &Asked) -> Need {
+    Need::of(asked.message.body.len())
 }
 
 /// Who serves a subject: the op's, or for a pattern the default.
