@@ -129,11 +129,12 @@ impl Host {
         // Watch first, look then: a file dropped in between is seen.
         let watch = Watch::start(&[&config.plugins.dir, &config.plugins.policies]);
         reload.look().await;
+        let serving = serving(&source, &shutdown);
         let mut intake = Intake::new(
             config.clone(),
             dispatcher.clone(),
             source.clone(),
-            shutdown.clone(),
+            serving.clone(),
             reload.changes(),
             &runtimes.queries,
         );
@@ -144,12 +145,10 @@ impl Host {
             shutdown.spawn(glance(config.clone(), nats.clone(), shutdown.clone()));
         }
         let report = reload.report();
-        shutdown.spawn(intake.follow());
-        let heard = dynamic::Heard {
-            matches,
-            changes: reload.changes(),
-        };
-        shutdown.spawn(heard.serve(dispatcher.clone(), shutdown.clone()));
+        serving.spawn(intake.follow());
+        let changes = reload.changes();
+        let heard = dynamic::Heard { matches, changes };
+        serving.spawn(heard.serve(dispatcher.clone(), serving.clone()));
         shutdown.spawn(keep_looking(reload, watch, shutdown.clone()));
         let gateway = gateway.map(|(listener, address)| {
             let gateway = Gateway {
@@ -157,9 +156,9 @@ impl Host {
                 dispatcher: dispatcher.clone(),
                 outbound,
                 bus: source.bus().cloned(),
-                shutdown: shutdown.clone(),
+                shutdown: serving.clone(),
             };
-            shutdown.spawn(gateway::serve(gateway, listener));
+            serving.spawn(gateway::serve(gateway, listener));
             address
         });
         probes.readiness.started();
@@ -218,14 +217,25 @@ impl Host {
         info!("draining");
         self.probes.readiness.stopping();
         let drained = self.shutdown.drain(self.config.shutdown.drain).await;
-        if let Source::Nats(nats) = &self.source {
-            // The last answers are on their way out of this process only after a round trip.
+        if !drained && let Source::Nats(nats) = &self.source {
+            // Some calls did end.
             nats.fence().await;
         }
         // They answer until the end: a host that drains is alive.
         self.probes.end().await;
         drained
     }
+}
+
+/// What serves: once it has ended, its last answers leave this process, for which a round trip is
+/// waited. Whoever ends a host before it is ready waits for that, too.
+fn serving(source: &Source, shutdown: &Shutdown) -> Shutdown {
+    let source = source.clone();
+    shutdown.part_before(async move {
+        if let Source::Nats(nats) = &source {
+            nats.fence().await;
+        }
+    })
 }
 
 /// Says what is wrong around the host, as far as it is seen at once; `conche doctor` sees the rest.

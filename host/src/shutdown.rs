@@ -58,6 +58,11 @@ impl Shutdown {
 
     /// A part that can be drained by itself, and ends with the whole.
     pub fn part(&self) -> Shutdown {
+        self.part_before(async {})
+    }
+
+    /// As [`Shutdown::part`]; once all of it has ended, `last` runs, and only then has the whole.
+    pub fn part_before(&self, last: impl Future<Output = ()> + Send + 'static) -> Shutdown {
         let part = Shutdown {
             token: self.token.child_token(),
             tasks: TaskTracker::new(),
@@ -67,6 +72,7 @@ impl Shutdown {
             token.cancelled().await;
             tasks.close();
             tasks.wait().await;
+            last.await;
         });
         part
     }
@@ -78,5 +84,35 @@ impl Shutdown {
         tokio::time::timeout(deadline, self.tasks.wait())
             .await
             .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+
+    use super::Shutdown;
+
+    #[tokio::test]
+    async fn what_comes_last_does_and_is_waited_for() {
+        let (first, mut order) = mpsc::unbounded_channel();
+        let last = first.clone();
+        let shutdown = Shutdown::default();
+        let part = shutdown.part_before(async move {
+            // Whatever else there is to do comes first.
+            tokio::task::yield_now().await;
+            last.send("last").unwrap();
+        });
+        let token = part.clone();
+        part.spawn(async move {
+            token.begun().await;
+            tokio::task::yield_now().await;
+            first.send("first").unwrap();
+        });
+        assert!(shutdown.drain(Duration::from_secs(10)).await);
+        assert_eq!(order.try_recv(), Ok("first"));
+        assert_eq!(order.try_recv(), Ok("last"));
     }
 }
