@@ -5,7 +5,7 @@
 //! Held permits without lanes: 16 slots, chains of 3, 200 callers, and none of them succeeded.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -27,6 +27,8 @@ struct Shared {
     /// A [`Room`]. Nobody needs the queues' lock to change it but who begins to wait, and who gives
     /// a slot back while others wait.
     room: AtomicU64,
+    /// Who left the queues and is still in them, about: worth a look when they are full.
+    left: AtomicU32,
     queues: Mutex<Queues>,
 }
 
@@ -59,7 +61,11 @@ pub enum Admit {
 
 /// A place in the queue; dropping it leaves the queue.
 #[derive(Debug)]
-pub struct Waiting(oneshot::Receiver<Permit>);
+pub struct Waiting {
+    permit: oneshot::Receiver<Permit>,
+    came: bool,
+    shared: Arc<Shared>,
+}
 
 impl Lanes {
     /// `slots` calls at once, and so many that wait for a slot.
@@ -75,6 +81,7 @@ impl Lanes {
                 reserve: LANES_MAX.min(slots - 1),
                 waiting_max,
                 room: AtomicU64::new(room.into()),
+                left: AtomicU32::new(0),
                 queues: Mutex::default(),
             }),
         }
@@ -110,7 +117,11 @@ impl Lanes {
         }
         let (sender, receiver) = oneshot::channel();
         queues[hop.min(LANES_MAX - 1)].push_back(sender);
-        Admit::Later(Waiting(receiver))
+        Admit::Later(Waiting {
+            permit: receiver,
+            came: false,
+            shared: shared.clone(),
+        })
     }
 
     /// All slots, those kept for deeper calls included.
@@ -132,9 +143,21 @@ impl Lanes {
 
 impl Waiting {
     /// Waits. The caller bounds the wait: with the call's deadline.
-    pub async fn permit(self) -> Permit {
+    pub async fn permit(mut self) -> Permit {
+        let permit = (&mut self.permit).await;
+        self.came = true;
         // The sender lives in the lanes until it has sent; they outlive no waiter's interest.
-        self.0.await.unwrap_or(Permit { shared: None })
+        permit.unwrap_or(Permit { shared: None })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.came {
+            // Closed first: who finds the count finds it closed.
+            self.permit.close();
+            self.shared.left.fetch_add(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -180,6 +203,9 @@ impl Shared {
 
     /// Takes those out of the queues who do not wait any more. Whether there were any.
     fn clear(&self, queues: &mut Queues) -> bool {
+        if self.left.swap(0, Ordering::AcqRel) == 0 {
+            return false;
+        }
         let count = |queues: &Queues| queues.iter().map(VecDeque::len).sum::<usize>();
         let before = count(queues);
         for queue in &mut *queues {

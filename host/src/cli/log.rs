@@ -43,7 +43,7 @@ pub(crate) fn say(text: &str) {
 /// Prints to stderr. Where nobody reads it any more that is no failure.
 pub(crate) fn print(text: &str) {
     match LINES.get() {
-        Some(lines) => lines.leave(text.as_bytes().to_vec()),
+        Some(lines) => lines.leave(text.as_bytes()),
         None => drop(stderr().write_all(text.as_bytes())),
     }
 }

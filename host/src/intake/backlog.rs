@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Queries.
 const QUERIES_MAX: usize = 8192;
 
-/// KiB of their bodies.
+/// KiB of them, headers included.
 const KIB_MAX: usize = 256 << 10;
 
 /// The room there is. Clones share it.

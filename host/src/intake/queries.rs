@@ -328,7 +328,7 @@ impl QueryLoop {
 
 /// What a query needs while it waits for a thread.
 fn need(asked: &Asked) -> Need {
-    Need::of(asked.message.body.len())
+    Need::of(asked.message.wire_size())
 }
 
 /// Who serves a subject: the op's, or for a pattern the default.

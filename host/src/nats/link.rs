@@ -35,6 +35,9 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// 128 of them and forgets the rest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How soon at one that came up and may have gone again: well within [`RECONNECT_PAUSE`].
+const LOOK_SOON: Duration = Duration::from_millis(5);
+
 /// Why there is no connection.
 #[derive(Debug, Error)]
 pub enum ConnectError {
@@ -246,8 +249,10 @@ async fn supervise(
             }
             continue;
         }
-        // Woken by an event, or after a while in case one was dropped.
-        let _ = tokio::time::timeout(LOOK_EVERY, events.changed()).await;
+        // Woken by an event, or after a while in case one was dropped. One that is counted and not up
+        // may have gone again already.
+        let look_again = if is_new && !up { LOOK_SOON } else { LOOK_EVERY };
+        let _ = tokio::time::timeout(look_again, events.changed()).await;
     }
 }
 

@@ -123,12 +123,14 @@ impl Subscription {
     async fn renew(&mut self) {
         let generation = self.link.current();
         let (pattern, group) = (self.pattern.clone(), self.group.clone());
-        match self.link.client.queue_subscribe(pattern, group).await {
+        let renewed = self.link.client.queue_subscribe(pattern, group).await;
+        // Whatever came of it: it is not tried for this one again.
+        self.generation = generation;
+        match renewed {
             Ok(subscriber) => {
                 self.read_ready();
                 self.subscriber = subscriber;
                 self.received = 0;
-                self.generation = generation;
             }
             Err(error) => warn!(%error, subject = self.pattern, "cannot subscribe anew"),
         }
