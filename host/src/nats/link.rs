@@ -17,8 +17,7 @@ use crate::shutdown::Shutdown;
 
 /// Messages that one subscription holds until they are read. Its loop reads as long as its
 /// answers leave, so this is room for a stall of the connection or the process, not for slow
-/// handlers; what comes on top is dropped by
-/// the client, and said aloud.
+/// handlers; what comes on top is dropped by the client, and said aloud.
 const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
 
 /// Commands on their way to the connection's task.
