@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::http::{Connection, post, post_event, raw};
 use crate::malformed;
-use crate::support::{DEADLINE, Setup, TestHost};
+use crate::support::{DEADLINE, Setup, TestHost, until_called};
 
 pub(crate) const EVENT_TYPE: &str = "org.cyverse.events.Tested";
 
@@ -290,21 +290,11 @@ async fn a_call_whose_asker_left_is_finished() {
     let gateway = host.host.gateway().unwrap();
     let steps = json!({"steps": [{"sleep": {"ms": 300}}, {"emit": {"type": EVENT_TYPE}}]});
     let body = envelope("cyverse.probe.Do", &steps);
-    let mut asker = Connection::open(gateway).await;
-    let head = format!(
-        "POST /query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/cloudevents+json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    asker.send(head.as_bytes()).await;
-    asker.send(&body).await;
-    let dispatcher = host.host.dispatcher();
-    let until = async {
-        while dispatcher.free_slots() == dispatcher.slots() {
-            tokio::task::yield_now().await;
-        }
-        drop(asker);
-        while events(gateway).await.is_empty() {}
-    };
-    let waited = tokio::time::timeout(DEADLINE, until).await;
+    let headers = [("Content-Type", "application/cloudevents+json")];
+    let asker = Connection::post(gateway, "/query", &headers, &body).await;
+    until_called(host.host.dispatcher()).await;
+    drop(asker);
+    let stored = async { while events(gateway).await.is_empty() {} };
+    let waited = tokio::time::timeout(DEADLINE, stored).await;
     waited.expect("its effects were not stored");
 }

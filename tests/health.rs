@@ -7,7 +7,7 @@ use conche::host::{Host, Runtimes};
 
 use crate::http::{self, Response};
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, On, TestHost, event, guest, resolve};
+use crate::support::{DEADLINE, On, TestHost, event, guest, resolve, until_called};
 
 const GREET: &str = "cyverse.greeter.Greet";
 const LISTEN: &str = "[health]\nlisten = \"127.0.0.1:0\"\n";
@@ -95,14 +95,7 @@ async fn while_it_drains_a_host_is_alive_and_not_ready() {
         let message = event(op, "{}").to_structured().unwrap();
         bus.request(op, message, DEADLINE).await
     });
-    let with_the_guest = async {
-        while dispatcher.free_slots() == dispatcher.slots() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, with_the_guest)
-        .await
-        .unwrap();
+    until_called(&dispatcher).await;
     until_ready_is(health, 200, r#"{"ready":true}"#).await;
     let stopping = tokio::spawn(host.stop());
     until_ready_is(health, 503, "the host is stopping").await;

@@ -25,14 +25,7 @@ pub(crate) async fn post(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Response {
-    let mut request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n");
-    for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
-    }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-    let mut connection = Connection::open(gateway).await;
-    connection.send(request.as_bytes()).await;
-    connection.send(body).await;
+    let mut connection = Connection::post(gateway, path, headers, body).await;
     connection.receive().await
 }
 
@@ -52,6 +45,24 @@ pub(crate) async fn raw(gateway: SocketAddr, request: &str) -> Response {
 impl Connection {
     pub(crate) async fn open(gateway: SocketAddr) -> Connection {
         Connection(TcpStream::connect(gateway).await.unwrap())
+    }
+
+    /// Begins to post a body, on a connection of its own.
+    pub(crate) async fn post(
+        gateway: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Connection {
+        let mut request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        let mut connection = Connection::open(gateway).await;
+        connection.send(request.as_bytes()).await;
+        connection.send(body).await;
+        connection
     }
 
     /// A gateway that has refused already may have closed: its answer is there all the same.

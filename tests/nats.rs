@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, On, TestHost, event, guest, resolve};
+use crate::support::{DEADLINE, On, TestHost, event, guest, resolve, until_called};
 
 const GREET: &str = "cyverse.greeter.Greet";
 const ADA: &str = r#"{"name":"Ada"}"#;
@@ -257,13 +257,7 @@ async fn a_call_under_way_is_answered_when_the_host_ends() {
     let message = sleep.to_structured().unwrap();
     let asked = wire.request("cyverse.probe.Sleep", message, DEADLINE);
     let stop = async {
-        // Until the query is with the guest.
-        let until = async {
-            while host.dispatcher().free_slots() == host.dispatcher().slots() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(DEADLINE, until).await.unwrap();
+        until_called(host.dispatcher()).await;
         host.stop().await
     };
     let (answer, drained) = tokio::join!(asked, stop);

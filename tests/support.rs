@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use conche::config::{Config, Flags, Mode};
+use conche::dispatch::Dispatcher;
 use conche::embedded::Bus;
 use conche::envelope::{CloudEvent, Fault, Message, Payload, new_id, now};
 use conche::host::{Host, Runtimes};
@@ -101,6 +102,17 @@ pub(crate) struct TestHost {
     pub(crate) dir: TempDir,
     pub(crate) wire: Wire,
     pub(crate) server: Option<NatsServer>,
+}
+
+/// Waits until a call is with its guest.
+pub(crate) async fn until_called(dispatcher: &Dispatcher) {
+    let called = async {
+        while dispatcher.free_slots() == dispatcher.slots() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(DEADLINE, called).await;
+    waited.expect("no call began");
 }
 
 impl Setup<'_> {

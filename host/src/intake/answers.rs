@@ -1,4 +1,4 @@
-//! Answers on their way to their askers. Must not know how they came about.
+//! Answers on their way to their askers, by themselves or as a batch. Must not know how a query runs.
 
 use std::pin::pin;
 use std::sync::Arc;

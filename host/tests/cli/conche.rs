@@ -123,11 +123,11 @@ impl Run {
     pub(crate) fn with_input(command: &mut Command, input: &str) -> Run {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Killed(command.spawn().unwrap());
+        let stdout = text(child.0.stdout.take().unwrap());
+        let stderr = text(child.0.stderr.take().unwrap());
         if let Some(mut stdin) = child.0.stdin.take() {
             stdin.write_all(input.as_bytes()).unwrap();
         }
-        let stdout = text(child.0.stdout.take().unwrap());
-        let stderr = text(child.0.stderr.take().unwrap());
         let until = Instant::now() + DEADLINE;
         let read = |from: Receiver<String>| {
             let left = until.saturating_duration_since(Instant::now());
