@@ -2,6 +2,7 @@
 //! others made before.
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::server::NatsServer;
 use crate::support::{DEADLINE, On, Setup, TestHost, event, guest};
@@ -201,6 +202,52 @@ async fn headers_for_the_events_own_stream_keep_no_letter_out() {
         .headers
         .get("Conche-Dlq-Nats-Expected-Stream");
     assert_eq!(aside, Some("conche-events"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_cannot_be_sent_again_keeps_no_letter_out() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let head = "NATS/1.0\r\n: x\r\n\r\n";
+    let body = "no event";
+    let (size, total) = (head.len(), head.len() + body.len());
+    let text = format!(
+        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\nHPUB {DO} {size} {total}\r\n{head}{body}\r\nPING\r\n"
+    );
+    let address = host.server.as_ref().unwrap().address();
+    let mut raw = tokio::net::TcpStream::connect(address).await.unwrap();
+    raw.write_all(text.as_bytes()).await.unwrap();
+    let letters = host.dead_letters(2).await;
+    assert_eq!(
+        letters[0].message.body,
+        format!("{head}{body}").into_bytes()
+    );
+    let chunks = letters[1].message.headers.get("Conche-Dlq-Chunks");
+    assert_eq!(chunks, Some("1"));
+    host.publish(DO, REPORT).await;
+    host.stored(DONE, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_reason_ends_its_delivery_all_the_same() {
+    let host = TestHost::with(Setup {
+        guests: &["hostile"],
+        policies: &[("hostile", "[retry]\nmax-attempts = 1\n")],
+        server: Some(NatsServer::start()),
+        config: "[events]\nack_wait = \"1s\"\n",
+        ..Setup::default()
+    })
+    .await;
+    // A fault 500 asks for a retry, and there is none.
+    let ty = "org.cyverse.events.hostile.BigFault";
+    host.publish(ty, r#"{"bytes":1100000}"#).await;
+    host.dead_letters(1).await;
+    let what = format!("CONSUMER.INFO.{EVENTS}.conche-hostile");
+    let ended = async {
+        while host.wire.api(&what, json!({})).await["num_ack_pending"] != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, ended).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
     reason = "a test's helpers fail the test as its own lines do"
 )]
 
+mod astray;
 mod auth;
 mod bad_input;
 mod behaviour;

@@ -290,6 +290,11 @@ impl Mode {
 }
 
 impl EventsConfig {
+    /// Whether the stream takes a subject.
+    pub fn takes(&self, subject: &str) -> bool {
+        self.subjects.iter().any(|pattern| pattern.matches(subject))
+    }
+
     /// Where an event goes whose type is no legal subject: `<prefix>._other`, the prefix being
     /// that of the first subject that ends in `.>`. `None`: the stream has no such place.
     pub fn other_subject(&self) -> Option<String> {

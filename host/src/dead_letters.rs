@@ -42,7 +42,8 @@ pub(crate) fn subject(events: &EventsConfig, name: &str, delivery: &Delivery) ->
     )
 }
 
-/// Stores the delivery byte for byte, with the facts in headers. What no longer fits with them is
+/// Stores the delivery byte for byte, with the facts in headers. What does not fit with them, or has
+/// headers that cannot be sent, is
 /// stored in chunks, at `<subject>.<n>` from 1 on, before the letter itself, which then has no
 /// body: chunk after chunk, the first `Conche-Dlq-Header-Bytes` are the headers as NATS writes
 /// them, the rest is the body. Done again, it stores nothing twice.
@@ -65,7 +66,9 @@ pub(crate) async fn store(
     for (name, value) in &facts {
         letter.headers.insert(*name, value.clone());
     }
-    if letter.wire_size() + STORE_ONCE_ROOM <= max {
+    // A server lets one without a name pass, and nobody can send it as a header again.
+    let are_sendable = letter.headers.iter().all(|(name, _)| !name.is_empty());
+    if are_sendable && letter.wire_size() + STORE_ONCE_ROOM <= max {
         return outbound
             .store_once(&stream, &subject, letter, STORED_AT)
             .await;

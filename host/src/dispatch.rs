@@ -160,13 +160,19 @@ impl Dispatcher {
         let Some(_permits) = self.admit(plugin, travel.hops, deadline).await else {
             return self.shed(event, route);
         };
+        let began = Instant::now();
+        if began >= deadline {
+            // Nobody waits for it any more.
+            self.metrics.shed(ShedBy::Late);
+            return self.shed(event, route);
+        }
         let call = Call {
             handler: &route.handler,
             event,
             attempt: 1,
             hops: travel.hops,
             stored_at: None,
-            began: Instant::now(),
+            began,
             deadline,
             listener: None,
         };
@@ -265,8 +271,9 @@ impl Dispatcher {
     fn not_stored(&self, event: &CloudEvent, route: &Route, error: &SendError) -> QueryAnswer {
         let plugin = &route.plugin;
         warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, %error, "effects of a query were not stored");
+        let code = if error.may_pass() { 503 } else { 500 };
         let text = "the answer's effects could not be stored";
-        self.fault(event, route, 503, text)
+        self.fault(event, route, code, text)
     }
 
     fn answer(

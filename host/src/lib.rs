@@ -66,6 +66,8 @@ pub mod settle;
 pub mod shutdown;
 #[cfg(feature = "client")]
 pub mod source;
+#[cfg(feature = "client")]
+mod text;
 #[cfg(feature = "kit")]
 pub mod trial;
 #[cfg(feature = "host")]

@@ -54,6 +54,8 @@ pub enum ShedBy {
     Host,
     /// What an intake loop holds before it is admitted.
     Intake,
+    /// Its time: it was over before the query could run.
+    Late,
 }
 
 /// Families with labels; [`PluginMetrics`] takes its counters from them.
@@ -332,13 +334,14 @@ impl Default for Metrics {
 
 impl ShedBy {
     /// In the order of their discriminants.
-    const ALL: [ShedBy; 3] = [ShedBy::Plugin, ShedBy::Host, ShedBy::Intake];
+    const ALL: [ShedBy; 4] = [ShedBy::Plugin, ShedBy::Host, ShedBy::Intake, ShedBy::Late];
 
     fn label(self) -> &'static str {
         match self {
             ShedBy::Plugin => "plugin",
             ShedBy::Host => "host",
             ShedBy::Intake => "intake",
+            ShedBy::Late => "late",
         }
     }
 }

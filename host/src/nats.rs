@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{EventsConfig, NatsConfig};
 use crate::envelope::Message;
 use crate::shutdown::Shutdown;
+use crate::subject::SubjectPattern;
 use link::Link;
 
 pub(crate) use async_nats::Subject;
@@ -69,6 +70,8 @@ struct Inner {
     /// What plugins and the gateway send: events and queries.
     sending: Link,
     publish_timeout: Duration,
+    /// What our own stream takes.
+    event_subjects: Vec<SubjectPattern>,
     /// The servers, without credentials.
     urls: String,
     gave_up: CancellationToken,
@@ -115,6 +118,14 @@ pub enum NatsError {
         "another message is at `{subject}`, from a stream that was made anew: move it away, or purge it"
     )]
     Taken {
+        /// Where it went.
+        subject: String,
+    },
+    /// A stream takes the subject, and does not answer.
+    #[error("stream `{stream}` takes `{subject}` and does not answer: it may be without a leader")]
+    NoLeader {
+        /// The stream.
+        stream: String,
         /// Where it went.
         subject: String,
     },
@@ -172,6 +183,7 @@ impl Nats {
                 events: events_link,
                 sending,
                 publish_timeout: events.publish_timeout,
+                event_subjects: events.subjects.clone(),
                 urls: link::shown(&nats.urls),
                 gave_up,
             }),
@@ -196,6 +208,7 @@ impl Nats {
                 events: link.clone(),
                 sending: link,
                 publish_timeout: events.publish_timeout,
+                event_subjects: events.subjects.clone(),
                 urls: link::shown(&nats.urls),
                 gave_up,
             }),
@@ -263,8 +276,44 @@ impl Nats {
         message::request(&self.inner.sending.client, subject, message, timeout).await
     }
 
+    /// Stores an event in the stream that takes its subject. What publishes it is a request: sent to a
+    /// subject that no stream takes, it would ask whoever answers queries there.
+    ///
+    /// # Errors
+    /// `NoResponders` if no stream takes it.
+    pub(crate) async fn store_event(
+        &self,
+        subject: &str,
+        message: Message,
+    ) -> Result<Stored, NatsError> {
+        let ours = &self.inner.event_subjects;
+        if !ours.iter().any(|pattern| pattern.matches(subject)) {
+            self.stream_of(subject).await?;
+        }
+        match self.store(subject, message).await {
+            // Nobody answers where a stream has no leader, either.
+            Err(NatsError::NoResponders { .. }) => Err(NatsError::NoLeader {
+                stream: self.stream_of(subject).await?,
+                subject: subject.to_owned(),
+            }),
+            stored => stored,
+        }
+    }
+
+    async fn stream_of(&self, subject: &str) -> Result<String, NatsError> {
+        let nobody = || NatsError::NoResponders {
+            subject: subject.to_owned(),
+        };
+        let pattern = subject.parse().map_err(|_| nobody())?;
+        if !self.inner.sending.client.server_info().jetstream {
+            return Err(NatsError::NoJetStream);
+        }
+        let mut streams = self.streams_taking(&pattern).await?;
+        streams.pop().ok_or_else(nobody)
+    }
+
     /// Stores a message in whichever stream takes its subject.
-    pub(crate) async fn store(&self, subject: &str, message: Message) -> Result<Stored, NatsError> {
+    async fn store(&self, subject: &str, message: Message) -> Result<Stored, NatsError> {
         let client = &self.inner.sending.client;
         match message::store(client, subject, message, self.inner.publish_timeout).await {
             // No stream takes it, or there is nobody to have streams.

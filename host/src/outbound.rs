@@ -74,6 +74,16 @@ pub enum SendError {
     Other(String),
 }
 
+impl SendError {
+    /// Whether the same message may go out another time.
+    pub fn may_pass(&self) -> bool {
+        !matches!(
+            self,
+            SendError::NoStream { .. } | SendError::TooLarge { .. }
+        )
+    }
+}
+
 impl Outbound {
     /// The largest message, in bytes, headers included.
     pub fn max_payload(&self) -> usize {
@@ -111,7 +121,8 @@ impl Outbound {
     ) -> Result<Stored, SendError> {
         match self {
             Outbound::Nats(nats) => {
-                let stored = nats.store(subject, message).await.map_err(not_stored)?;
+                let stored = nats.store_event(subject, message).await;
+                let stored = stored.map_err(not_stored)?;
                 Ok(Stored {
                     stream: stored.stream,
                     sequence: stored.sequence,

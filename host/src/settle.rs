@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::outbound::SendError;
 use crate::policy::Retry;
 use crate::sandbox::{EventOutcome, Failure, Verdict};
+use crate::text::cut;
 
 /// Why an event is not handled, though no handler refused it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -21,7 +22,7 @@ pub enum Unhandled {
         /// What there was no room in.
         reason: String,
     },
-    /// Its handler did all it was to do, and what it emitted could not be stored.
+    /// Its handler did all it was to do, and what it emitted was not stored.
     #[error("its effects were not stored: {0}")]
     EffectsNotStored(SendError),
 }
@@ -45,6 +46,13 @@ pub enum Settlement {
     },
 }
 
+/// The longest reason, in bytes: the text is a guest's, and goes into the log, and to the server that
+/// ends the delivery.
+const REASON_MAX: usize = 1024;
+
+/// The longest that a handler may put its event off: streams forget what is older than they keep.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
+
 /// Decides. `attempt` counts from 1; `chance` is between 0 and 1 and spreads the delays. What is
 /// not the handler's fault never makes a dead letter, however long it lasts.
 pub fn settle(
@@ -63,17 +71,28 @@ pub fn settle(
             verdict: Verdict::Reject(fault),
             ..
         }) => {
+            let text = cut(&fault.message, REASON_MAX);
             return Settlement::DeadLetter {
-                reason: format!("rejected: {} ({})", fault.message, fault.code),
+                reason: format!("rejected: {text} ({})", fault.code),
             };
         }
         Ok(EventOutcome {
             verdict: Verdict::Retry { message, after },
             ..
-        }) => (format!("asked to be retried: {message}"), *after),
+        }) => {
+            let text = cut(message, REASON_MAX);
+            let after = after.map(|after| after.min(RETRY_AFTER_MAX));
+            (format!("asked to be retried: {text}"), after)
+        }
         Err(unhandled) => {
-            attempts_end = matches!(unhandled, Unhandled::Failed(_));
-            (unhandled.to_string(), None)
+            attempts_end = match unhandled {
+                Unhandled::Failed(_) => true,
+                Unhandled::NotRun { .. } => false,
+                // What fits nowhere is the handler's fault, and no outage.
+                Unhandled::EffectsNotStored(error) => !error.may_pass(),
+            };
+            let text = unhandled.to_string();
+            (cut(&text, REASON_MAX).into_owned(), None)
         }
     };
     if attempts_end && attempt >= retry.max_attempts {
@@ -87,7 +106,8 @@ pub fn settle(
 
 #[cfg(test)]
 mod tests {
-    use super::{Settlement, Unhandled, settle};
+    use super::{REASON_MAX, RETRY_AFTER_MAX, Settlement, Unhandled, settle};
+    use crate::envelope::Fault;
     use crate::outbound::SendError;
     use crate::policy::Retry;
     use crate::sandbox::{EventOutcome, Failure, Verdict};
@@ -158,6 +178,45 @@ mod tests {
             let expected = Settlement::RetryAfter { delay, reason };
             check(Err(unhandled), 99, &expected);
         }
+    }
+
+    #[test]
+    fn what_fits_nowhere_is_the_handlers_fault() {
+        let subject = "a.b".to_owned();
+        for error in [
+            SendError::NoStream { subject },
+            SendError::TooLarge { size: 2, max: 1 },
+        ] {
+            let reason = format!("attempt 3 of 3: its effects were not stored: {error}");
+            let expected = Settlement::DeadLetter { reason };
+            check(Err(Unhandled::EffectsNotStored(error)), 3, &expected);
+        }
+    }
+
+    #[test]
+    fn a_guest_may_not_say_too_much_or_wait_too_long() {
+        let message = "x".repeat(2_000_000);
+        let short = format!("{}… (2000000 bytes)", "x".repeat(REASON_MAX));
+        let later = Verdict::Retry {
+            message: message.clone(),
+            after: Some(Duration::MAX),
+        };
+        let expected = Settlement::RetryAfter {
+            delay: RETRY_AFTER_MAX,
+            reason: format!("asked to be retried: {short}"),
+        };
+        check(Ok(later), 1, &expected);
+        let fault = Fault {
+            code: 400,
+            message,
+            details: None,
+        };
+        let reason = format!("rejected: {short} (400)");
+        check(
+            Ok(Verdict::Reject(fault)),
+            1,
+            &Settlement::DeadLetter { reason },
+        );
     }
 
     #[test]

@@ -139,6 +139,7 @@ fn the_host_counts_what_is_its_own() {
         (ShedBy::Plugin, "plugin"),
         (ShedBy::Host, "host"),
         (ShedBy::Intake, "intake"),
+        (ShedBy::Late, "late"),
     ] {
         let sample = format!(r#"conche_messages_shed_total{{limit="{limit}"}}"#);
         check(&metrics, &sample, Some(0.0));

@@ -9,9 +9,13 @@ use chrono::{DateTime, Utc};
 use super::NatsError;
 use super::message::{headers_from, request};
 use crate::envelope::Message;
+use crate::text::cut;
 
 /// For the server's word that an acknowledgement counts.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest reason that the server is told, in bytes: more than its max payload ends nothing.
+const TERM_REASON_MAX: usize = 1024;
 
 /// A message that was pulled and waits to be settled. One that is dropped unsettled comes again
 /// after the ack wait.
@@ -75,7 +79,7 @@ impl Delivery {
 
     /// It never comes again, for this reason.
     pub(crate) async fn term(&self, reason: &str) -> Result<(), NatsError> {
-        let one_line: String = reason
+        let one_line: String = cut(reason, TERM_REASON_MAX)
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();

@@ -1,5 +1,6 @@
 //! A guest's own queries: checked against grants and budgets, sent at once, answered in order.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,6 +12,10 @@ use super::state::{Running, State};
 use super::{Tenant, convert, effects};
 use crate::envelope::{CloudEvent, Fault, Message, headers, new_id};
 use crate::outbound::{self, Outbound};
+
+/// The longest answers of all requests of one call, in bytes: they lie in the host's memory until
+/// all are there.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// Kept back of the time that is left, so that the guest can still answer after a time-out.
 const RESERVE: Duration = Duration::from_millis(50);
@@ -52,12 +57,23 @@ fn prepare_one(
     let running = state.running("request")?;
     let granted = tenant.policy.grants.allows_request(&draft.type_);
     let sent = effects::may_send(&draft.type_, granted)
+        .and_then(|()| no_event(&tenant, &draft.type_))
         .and_then(|()| outgoing(running, &tenant, draft, new_id()));
     Ok(sent.map(|(event, mut message)| {
         let left = timeout.as_millis().to_string();
         message.headers.insert(headers::CONCHE_TIMEOUT_MS, left);
         (event.ty, message)
     }))
+}
+
+/// A stream that takes the subject would store the query, and answer it.
+fn no_event(tenant: &Tenant, subject: &str) -> Result<(), SendError> {
+    if tenant.config.events.takes(subject) {
+        return Err(SendError::Invalid(format!(
+            "`{subject}` is the type of an event, which a stream takes: emit it"
+        )));
+    }
+    Ok(())
 }
 
 /// What is sent at once, and not kept back as an effect: within the hop limit and the budgets of
@@ -88,7 +104,7 @@ pub(super) fn outgoing(
         .to_structured()
         .map_err(|error| SendError::Invalid(error.to_string()))?;
     event.trace_to_headers(&mut message.headers);
-    let size = message.body.len();
+    let size = message.wire_size();
     effects::fits(size, tenant.outbound.max_payload())?;
     if running.requested_bytes + size > limits.request_bytes {
         return Err(SendError::OverBudget(format!(
@@ -124,9 +140,22 @@ pub(super) async fn ask(prepared: Prepared) -> Vec<Result<Event, SendError>> {
         outbound,
         transaction_attribute,
     } = prepared;
+    let held = AtomicUsize::new(0);
     let asked = queries.into_iter().map(|query| async {
         let (subject, message) = query?;
+        // Nobody would wait for the answer.
+        if timeout.is_zero() {
+            return Err(SendError::TimedOut);
+        }
         let answer = outbound.request(&subject, message, timeout).await;
+        if let Ok(message) = &answer {
+            let size = message.wire_size();
+            if held.fetch_add(size, Ordering::Relaxed) + size > ANSWER_BYTES_MAX {
+                return Err(SendError::OverBudget(format!(
+                    "the answers to one request-all have more than {ANSWER_BYTES_MAX} bytes: ask for fewer at once"
+                )));
+            }
+        }
         read(answer, &transaction_attribute)
     });
     join_all(asked).await
