@@ -346,10 +346,12 @@ async fn a_swap_drops_listeners_or_carries_them_on(on: On) {
 
 async fn two_listeners_of_one_handler_emit_two_events(on: On) {
     let host = start(on, &["probe"], "").await;
-    for state in ["a", "b"] {
+    for state in ["key a", "key b"] {
         listen(&host, json!({"types": [NEWS], "state": state})).await;
     }
     host.publish(NEWS, "{}").await;
     let all = heard(&host, 2).await;
     assert_ne!(all[0]["state"], all[1]["state"]);
+    // What it does elsewhere is done for both, too.
+    assert_ne!(all[0]["idempotency_key"], all[1]["idempotency_key"]);
 }

@@ -175,8 +175,51 @@ async fn log_lines() {
     assert!(text.contains("lines_dropped=43"), "{text}");
     let (first, last) = ("line 6 plugin=\"hostile\"", "line 7 plugin=");
     assert!(text.contains(first) && !text.contains(last), "{text}");
-    note("BigLog", r#"{"bytes": 100000}"#, |_| {}).await;
-    assert!(log.text().contains("lines_dropped=1\n"), "{}", log.text());
+    for (how, amount) in [
+        ("BigLog", r#"{"bytes": 100000}"#),
+        ("EmptyFields", r#"{"count": 20000}"#),
+    ] {
+        let log = log::capture();
+        note(how, amount, |_| {}).await;
+        assert!(log.text().contains("lines_dropped=1\n"), "{how}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_printed_before_a_call_is_cut_off_is_in_the_log_once() {
+    let log = log::capture();
+    let deadline = 50 * MS;
+    let failure = failure("PrintAndSleep", deadline_alone(deadline)).await;
+    assert!(
+        matches!(failure, Failure::DeadlineExceeded { .. }),
+        "{failure}"
+    );
+    let text = log.text();
+    assert_eq!(text.matches("connecting").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn names_are_not_kept_whatever_their_length() {
+    let plugin = load("probe", |_| {}).await.unwrap();
+    let (out, long) = ("org.cyverse.events.probe.Out", "x".repeat(1025));
+    let ty = format!("org.cyverse.events.{long}");
+    let steps = json!({"steps": [
+        {"emit": {"type": out, "key": long}},
+        {"exchange": {"type": out, "answer_types": [out], "key": long}},
+        {"exchange": {"type": out, "answer_types": [ty]}},
+        {"listen": {"handler": "heard", "types": [ty]}},
+        {"listen": {"handler": "heard", "transaction_id": long}},
+        {"unlisten": long},
+    ]});
+    let outcome = ask(&plugin, "cyverse.probe.Do", &steps.to_string()).await;
+    let outcome = outcome.unwrap();
+    assert!(outcome.effects.is_empty());
+    let told = reply(Ok(outcome));
+    let invalid = told["outcomes"]
+        .to_string()
+        .matches(r#""kind":"invalid""#)
+        .count();
+    assert_eq!(invalid, 6, "{told}");
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ async fn what_it_says_is_handed_on() {
     .await;
     let flood = "register registered more than 500 handlers: raise registrations in [limits]";
     check("flood", flood).await;
+    let long = "the name `axxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (1048576 bytes)` has 1048576 bytes, more than 255";
+    check("names", long).await;
     check("emit", "register emit works only while a handler runs").await;
 }
 

@@ -4,19 +4,21 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::running::Call;
+use crate::errors::SendError;
 use crate::message::{Draft, Payload};
 
 /// 32 hexadecimal digits, as on a host.
 pub(super) fn idempotency_key(call: &Call) -> String {
-    let handler = &call.matched.handler;
+    let handler = (&call.matched.handler, &call.matched.listener);
     format!(
         "{:032x}",
         wide(&(&call.cause.source, &call.cause.id, handler))
     )
 }
 
-/// By key, or by the whole draft and how many equal ones came before.
-pub(super) fn emit_id(call: &mut Call, draft: &Draft) -> String {
+/// By key, or by the whole draft and how many equal ones came before. A key names one message of the
+/// call.
+pub(super) fn emit_id(call: &mut Call, draft: &Draft) -> Result<String, SendError> {
     let before = call.drafts.iter().filter(|seen| *seen == draft).count();
     let cause = (&call.cause.source, &call.cause.id);
     let handler = (&call.matched.handler, &call.matched.listener);
@@ -24,11 +26,18 @@ pub(super) fn emit_id(call: &mut Call, draft: &Draft) -> String {
         Some(key) => wide(&(cause, handler, key)),
         None => wide(&(cause, handler, identity(draft), before)),
     };
-    if draft.key.is_none() {
-        call.drafts.push(draft.clone());
-    }
     // As long as the xid in a host's ids.
-    format!("cloudevent-{:020x}", id & ((1 << 80) - 1))
+    let id = format!("cloudevent-{:020x}", id & ((1 << 80) - 1));
+    match &draft.key {
+        None => call.drafts.push(draft.clone()),
+        Some(key) if call.keyed.contains(&id) => {
+            return Err(SendError::Invalid(format!(
+                "key `{key}` names another message of this call: it would not be stored"
+            )));
+        }
+        Some(_) => call.keyed.push(id.clone()),
+    }
+    Ok(id)
 }
 
 fn identity(draft: &Draft) -> impl Hash {

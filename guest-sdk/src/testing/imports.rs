@@ -109,10 +109,17 @@ pub(crate) mod listeners {
 
     pub(crate) fn add(listener: &Listener) -> Result<String, SendError> {
         running::calling("listeners::add", |host, call| {
-            let tid = listener.transaction_id.as_deref().unwrap_or_default();
-            if listener.types.is_empty() && tid.is_empty() {
-                let text = "neither types nor a transaction id: a listener needs one of them";
-                return Err(SendError::Invalid(text.to_owned()));
+            let flaw = match listener.transaction_id.as_deref() {
+                None if listener.types.is_empty() => {
+                    "neither types nor a transaction id: a listener needs one of them"
+                }
+                Some("") => {
+                    "an empty transaction id: leave it out to hear events of any transaction"
+                }
+                _ => "",
+            };
+            if !flaw.is_empty() {
+                return Err(SendError::Invalid(flaw.to_owned()));
             }
             let known = call.listener_handlers.as_ref();
             if known.is_some_and(|known| !known.contains(&listener.handler)) {

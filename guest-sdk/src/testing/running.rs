@@ -39,6 +39,8 @@ pub(super) struct Call {
     pub(super) effects: Effects,
     /// Those without a key, to tell equal ones apart.
     pub(super) drafts: Vec<Draft>,
+    /// Ids of those with a key.
+    pub(super) keyed: Vec<String>,
     pub(super) requests: Vec<CloudEvent>,
     pub(super) exchanges: Vec<CloudEvent>,
 }
@@ -52,6 +54,7 @@ impl Call {
             listener_handlers: None,
             effects: Effects::default(),
             drafts: Vec::new(),
+            keyed: Vec::new(),
             requests: Vec::new(),
             exchanges: Vec::new(),
         }

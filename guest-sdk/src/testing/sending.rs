@@ -12,7 +12,7 @@ pub(crate) mod emit {
     pub(crate) fn emit(draft: &Draft) -> Result<String, SendError> {
         running::calling("emit", |host, call| {
             may_send(host, &draft.type_)?;
-            let id = ids::emit_id(call, draft);
+            let id = ids::emit_id(call, draft)?;
             let event = event_of(draft, id.clone(), call);
             call.effects.emitted.push(event);
             Ok(id)
@@ -58,7 +58,7 @@ pub(crate) mod exchange {
                 let text = "no answer types: name at least one type of event to wait for";
                 return Err(SendError::Invalid(text.to_owned()));
             }
-            let id = ids::emit_id(call, draft);
+            let id = ids::emit_id(call, draft)?;
             let mut sent = event_of(draft, id, call);
             if sent.transaction_id.is_none() {
                 sent.transaction_id = Some(format!("tid-{}", sent.id));

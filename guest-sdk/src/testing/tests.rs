@@ -148,6 +148,12 @@ fn the_idempotency_key_is_that_of_the_delivery() {
     assert_eq!(first.len(), 32);
     assert_eq!(first, logged(event()));
     assert_ne!(first, logged(event().source("/elsewhere")));
+    let by = |id: &str| AddedListener {
+        id: id.to_owned(),
+        listener: Listener::new("heard"),
+    };
+    let (one, other) = (event().heard_by(&by("1")), event().heard_by(&by("2")));
+    assert_ne!(logged(one), logged(other));
 }
 
 #[test]

@@ -79,6 +79,11 @@ impl call::Host for State {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
+        // Two listeners may name one handler.
+        if let Some(listener) = &facts.listener {
+            hash.update((listener.len() as u64).to_le_bytes());
+            hash.update(listener);
+        }
         let digest = hash.finalize();
         Ok(digest[..16].iter().map(|b| format!("{b:02x}")).collect())
     }

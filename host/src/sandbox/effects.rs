@@ -55,7 +55,10 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
             limits.emits
         ))));
     }
-    let id = emit_id(running, tenant.name.as_str(), &draft);
+    let id = match emit_id(running, tenant.name.as_str(), &draft) {
+        Ok(id) => id,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     let key = draft.key.clone();
     let event = event_of(
         draft,
@@ -70,7 +73,7 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
         }
         Err(error) => return Ok(Err(SendError::Invalid(error.to_string()))),
     };
-    let size = message.body.len();
+    let size = message.wire_size();
     if let Err(refusal) = fits(size, tenant.outbound.max_payload()) {
         return Ok(Err(refusal));
     }
@@ -81,6 +84,9 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
         ))));
     }
     running.emitted_bytes += size;
+    if key.is_some() {
+        running.keyed.push(id.clone());
+    }
     running.effects.emitted.push(Emitted {
         id: id.clone(),
         ty: event.ty,
@@ -107,10 +113,13 @@ pub(super) fn may_send<E: ToString>(
     granted.map_err(|refusal| SendError::Refused(refusal.to_string()))
 }
 
+/// The longest key of a message, in bytes.
+const KEY_BYTES_MAX: usize = 1024;
+
 /// Room left in a message for the headers that the host adds.
 const HEADER_ROOM: usize = 1024;
 
-/// Whether a body of `size` bytes fits with the headers that the host adds.
+/// Whether a message of `size` bytes fits with the headers that the host adds.
 pub(super) fn fits(size: usize, max_payload: usize) -> Result<(), SendError> {
     let most = max_payload.saturating_sub(HEADER_ROOM);
     if size <= most {
@@ -150,7 +159,22 @@ pub(super) fn event_of(
 
 /// Hash of (source, event id, plugin, handler, listener, key), or without a key of the draft and
 /// how many equal ones came before it.
-pub(super) fn emit_id(running: &mut Running, plugin: &str, draft: &Draft) -> String {
+///
+/// # Errors
+/// A key that is too long, or that names another message of the call: a stream stores one of them.
+pub(super) fn emit_id(
+    running: &mut Running,
+    plugin: &str,
+    draft: &Draft,
+) -> Result<String, SendError> {
+    if let Some(key) = &draft.key
+        && key.len() > KEY_BYTES_MAX
+    {
+        return Err(SendError::Invalid(format!(
+            "its key has {} bytes, more than {KEY_BYTES_MAX}",
+            key.len()
+        )));
+    }
     let facts = &running.facts;
     let mut hash = Sha256::new();
     for part in [
@@ -179,7 +203,13 @@ pub(super) fn emit_id(running: &mut Running, plugin: &str, draft: &Draft) -> Str
     let digest = hash.finalize();
     let mut id = [0; 12];
     id.copy_from_slice(&digest[..12]);
-    id_from_hash(id)
+    let id = id_from_hash(id);
+    match &draft.key {
+        Some(key) if running.keyed.contains(&id) => Err(SendError::Invalid(format!(
+            "key `{key}` names another message of this call: it would not be stored"
+        ))),
+        _ => Ok(id),
+    }
 }
 
 fn draft_hash(draft: &Draft) -> [u8; 32] {

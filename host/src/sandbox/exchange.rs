@@ -10,6 +10,7 @@ use super::{convert, effects, requests};
 use crate::envelope::{CloudEvent, Message, headers, transaction_id_of};
 use crate::outbound::watch::{Interest, Watch};
 use crate::outbound::{self, Outbound};
+use crate::subject::MAX_SUBJECT_BYTES;
 
 /// Types that one exchange may wait for.
 const ANSWER_TYPES_MAX: usize = 64;
@@ -43,7 +44,11 @@ pub(super) fn prepare(
         return Ok(Err(refusal));
     }
     // The same in each run, as for an emit: a retry publishes nothing twice.
-    let id = effects::emit_id(running, plugin, &draft);
+    let id = match effects::emit_id(running, plugin, &draft) {
+        Ok(id) => id,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let is_keyed = draft.key.is_some();
     let own = running.facts.transaction_id(&tenant).map(str::to_owned);
     let transaction_id = draft.transaction_id.take().or(own);
     let transaction_id = transaction_id.unwrap_or_else(|| transaction_id_of(&id));
@@ -56,6 +61,9 @@ pub(super) fn prepare(
     let Some(subject) = tenant.config.event_subject(&event.ty) else {
         return Ok(Err(no_stream(&event.ty)));
     };
+    if is_keyed {
+        running.keyed.push(id.clone());
+    }
     message.headers.insert(headers::NATS_MSG_ID, id);
     let cause = format!("{}/{plugin}/{digest}", running.facts.place());
     message.headers.insert(headers::CONCHE_CAUSE, cause);
@@ -77,6 +85,10 @@ pub(super) fn prepare(
 /// Publishes, and waits for the answer.
 pub(super) async fn ask(prepared: Prepared) -> Result<Event, SendError> {
     let attribute = prepared.transaction_attribute.clone();
+    // Nobody would wait for the answer.
+    if prepared.timeout.is_zero() {
+        return Err(SendError::TimedOut);
+    }
     let answer = timeout(prepared.timeout, publish_and_wait(prepared)).await;
     let answer = answer.map_err(|_| SendError::TimedOut)??;
     Ok(convert::answer(answer, &attribute))
@@ -124,6 +136,12 @@ pub(super) fn waits_for<E: ToString>(
         return Err(SendError::OverBudget(format!(
             "waits for {} types, more than {ANSWER_TYPES_MAX}",
             types.len()
+        )));
+    }
+    if let Some(ty) = types.iter().find(|ty| ty.len() > MAX_SUBJECT_BYTES) {
+        return Err(SendError::Invalid(format!(
+            "a type of {} bytes, more than {MAX_SUBJECT_BYTES}",
+            ty.len()
         )));
     }
     let refused = types.iter().find_map(|ty| granted(ty).err());

@@ -9,6 +9,9 @@ use super::bindings::conche::handler::log::{Field, Level as GuestLevel};
 use super::stage::GuestLine;
 use super::state::State;
 
+/// What a field has in a line beside its key and its value.
+const FIELD_BYTES: usize = r#" ="""#.len();
+
 /// A message with its fields, put together only if somebody reads it.
 struct Line<'a> {
     message: &'a str,
@@ -18,7 +21,9 @@ struct Line<'a> {
 /// One `log.log`.
 pub(super) fn line(state: &mut State, level: GuestLevel, message: &str, fields: &[Field]) {
     let limits = &state.tenant.policy.limits;
-    let sizes = fields.iter().map(|f| f.key.len() + f.value.len());
+    let sizes = fields
+        .iter()
+        .map(|f| f.key.len() + f.value.len() + FIELD_BYTES);
     let bytes = message.len() + sizes.sum::<usize>();
     let logged = &mut state.logged;
     if logged.lines >= limits.log_lines || logged.bytes + bytes > limits.log_bytes {
@@ -61,7 +66,7 @@ pub(super) fn line(state: &mut State, level: GuestLevel, message: &str, fields: 
 }
 
 /// Writes what the call printed to the log. Returns what went to stderr: a panic's text is there.
-pub(super) fn flush_output(state: &State) -> String {
+pub(super) fn flush_output(state: &mut State) -> String {
     let (stdout, stdout_dropped, stderr, stderr_dropped) = match &state.wasi {
         Some(wasi) => {
             let (stdout, stdout_dropped) = wasi.stdout.take();
@@ -70,7 +75,7 @@ pub(super) fn flush_output(state: &State) -> String {
         }
         None => Default::default(),
     };
-    let lines_dropped = state.logged.dropped;
+    let lines_dropped = std::mem::take(&mut state.logged.dropped);
     let dropped = stdout_dropped + stderr_dropped + lines_dropped;
     if stdout.is_empty() && stderr.is_empty() && dropped == 0 {
         return stderr;

@@ -40,6 +40,16 @@ impl std::fmt::Debug for Instance {
     }
 }
 
+/// A call that is cut off at its deadline ends here: what it printed says where it hung.
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let state = self.store.data_mut();
+        if !matches!(state.phase, Phase::Idle) {
+            guest_log::flush_output(state);
+        }
+    }
+}
+
 impl Instance {
     /// A fresh instance; boxed, since it goes from shelf to call and back. Component start functions
     /// run here, on budgets of their own.
@@ -243,7 +253,7 @@ impl Instance {
         }
         match result {
             Ok(answer) => {
-                guest_log::flush_output(self.store.data());
+                guest_log::flush_output(self.store.data_mut());
                 Ok(answer)
             }
             Err(error) => Err(failed(&mut self.store, &error, self.fuel)),

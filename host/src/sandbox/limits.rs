@@ -49,8 +49,12 @@ impl ResourceLimiter for MemoryLimiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // What the guest's own maximum will refuse takes nothing.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         if total > self.memory_limit {
             self.denied = Some(Denied {
@@ -68,8 +72,12 @@ impl ResourceLimiter for MemoryLimiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // What the guest's own maximum will refuse takes nothing.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let total = self.tables.saturating_add(desired.saturating_sub(current));
         if total > self.table_limit {
             self.denied = Some(Denied {
@@ -81,5 +89,23 @@ impl ResourceLimiter for MemoryLimiter {
         }
         self.tables = total;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::ResourceLimiter as _;
+
+    use super::MemoryLimiter;
+
+    #[test]
+    fn what_the_guests_own_maximum_refuses_is_not_counted() {
+        let mut limiter = MemoryLimiter::new(100, 100);
+        assert!(!limiter.memory_growing(0, 60, Some(50)).unwrap());
+        assert!(!limiter.table_growing(0, 60, Some(50)).unwrap());
+        assert_eq!((limiter.memory(), limiter.tables()), (0, 0));
+        assert!(limiter.denied.is_none());
+        assert!(limiter.memory_growing(0, 50, Some(50)).unwrap());
+        assert_eq!(limiter.memory(), 50);
     }
 }

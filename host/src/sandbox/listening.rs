@@ -16,6 +16,9 @@ use crate::outbound::watch::Interest;
 /// gone.
 const STATE_BYTES_MAX: usize = 64 << 10;
 
+/// The longest transaction id that a listener waits for, and the longest id of a listener, in bytes.
+const ID_BYTES_MAX: usize = 1024;
+
 /// Changes of one call.
 const CHANGES_MAX: usize = 256;
 
@@ -59,14 +62,8 @@ pub(super) fn add(
         return Ok(Err(refusal));
     }
     let by_type = !listener.types.is_empty();
-    if !by_type
-        && listener
-            .transaction_id
-            .as_ref()
-            .is_none_or(String::is_empty)
-    {
-        let text = "neither types nor a transaction id: a listener needs one of them";
-        return Ok(Err(SendError::Invalid(text.to_owned())));
+    if let Err(refusal) = of_transaction(listener.transaction_id.as_deref(), by_type) {
+        return Ok(Err(refusal));
     }
     let handlers = tenant.listener_handlers.get();
     let named = handlers.and_then(|names| names.iter().find(|name| ***name == *listener.handler));
@@ -112,7 +109,7 @@ pub(super) fn add(
         interest: Interest {
             types: listener.types,
             within: grants.listen.clone(),
-            transaction_id: listener.transaction_id.filter(|id| !id.is_empty()),
+            transaction_id: listener.transaction_id,
         },
         once: listener.once,
         state: listener.state,
@@ -127,6 +124,12 @@ pub(super) fn remove(state: &mut State, id: String) -> wasmtime::Result<Result<(
     if let Err(refusal) = may_change(changes) {
         return Ok(Err(refusal));
     }
+    if id.len() > ID_BYTES_MAX {
+        let bytes = id.len();
+        return Ok(Err(SendError::Invalid(format!(
+            "an id of {bytes} bytes: no listener has one of more than {ID_BYTES_MAX}"
+        ))));
+    }
     // Added by this very call: nothing is left to do.
     let before = changes.len();
     changes.retain(|change| !matches!(change, ListenerChange::Add(new) if new.id == id));
@@ -134,6 +137,23 @@ pub(super) fn remove(state: &mut State, id: String) -> wasmtime::Result<Result<(
         changes.push(ListenerChange::Remove(id));
     }
     Ok(Ok(()))
+}
+
+/// No transaction id is any; an empty one is a mistake, and would be any, too.
+fn of_transaction(id: Option<&str>, by_type: bool) -> Result<(), SendError> {
+    let flaw = match id {
+        None if by_type => return Ok(()),
+        None => "neither types nor a transaction id: a listener needs one of them".to_owned(),
+        Some("") => {
+            "an empty transaction id: leave it out to hear events of any transaction".to_owned()
+        }
+        Some(id) if id.len() > ID_BYTES_MAX => {
+            let bytes = id.len();
+            format!("its transaction id has {bytes} bytes, more than {ID_BYTES_MAX}")
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(SendError::Invalid(flaw))
 }
 
 fn may_change(changes: &[ListenerChange]) -> Result<(), SendError> {

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::subject::MAX_SUBJECT_BYTES;
+use crate::text::cut;
+
 /// What a plugin's `register` declared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registrations {
@@ -52,6 +55,9 @@ impl Registrations {
     }
 
     pub(super) fn query(&mut self, handler: String, op: String) {
+        if self.too_long(&handler) || self.too_long(&op) {
+            return;
+        }
         if self.queries.iter().any(|(_, taken)| *taken == op) {
             return self.flaw(format!("query `{op}` is registered twice"));
         }
@@ -59,6 +65,9 @@ impl Registrations {
     }
 
     pub(super) fn any_query(&mut self, handler: String) {
+        if self.too_long(&handler) {
+            return;
+        }
         if self.any_query.is_some() {
             return self.flaw("the default query is registered twice".into());
         }
@@ -66,6 +75,9 @@ impl Registrations {
     }
 
     pub(super) fn event(&mut self, handler: &Arc<str>, ty: String) {
+        if self.too_long(handler) || self.too_long(&ty) {
+            return;
+        }
         if self.events.iter().any(|(_, taken)| *taken == ty) {
             return self.flaw(format!("event type `{ty}` is registered twice"));
         }
@@ -73,6 +85,9 @@ impl Registrations {
     }
 
     pub(super) fn any_event(&mut self, handler: String) {
+        if self.too_long(&handler) {
+            return;
+        }
         if self.any_event.is_some() {
             return self.flaw("the default event is registered twice".into());
         }
@@ -80,10 +95,25 @@ impl Registrations {
     }
 
     pub(super) fn listener(&mut self, handler: String) {
+        if self.too_long(&handler) {
+            return;
+        }
         if self.listeners.iter().any(|taken| **taken == *handler) {
             return self.flaw(format!("listener `{handler}` is registered twice"));
         }
         self.listeners.push(handler.into());
+    }
+
+    /// Names are kept as long as the version is.
+    fn too_long(&mut self, name: &str) -> bool {
+        let is_too_long = name.len() > MAX_SUBJECT_BYTES;
+        if is_too_long {
+            let (begin, bytes) = (cut(name, 32), name.len());
+            self.flaw(format!(
+                "the name `{begin}` has {bytes} bytes, more than {MAX_SUBJECT_BYTES}"
+            ));
+        }
+        is_too_long
     }
 
     fn flaw(&mut self, text: String) {

@@ -64,6 +64,8 @@ pub(super) struct Running {
     pub(super) emitted_bytes: usize,
     /// Hashes of the drafts without a key, to tell equal ones apart.
     pub(super) drafts: Vec<[u8; 32]>,
+    /// Ids of the messages with a key.
+    pub(super) keyed: Vec<String>,
     pub(super) requests: u32,
     pub(super) requested_bytes: usize,
 }
@@ -122,6 +124,7 @@ impl Phase {
             effects: Effects::default(),
             emitted_bytes: 0,
             drafts: Vec::new(),
+            keyed: Vec::new(),
             requests: 0,
             requested_bytes: 0,
         }))

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use conche_guest::{
-    Draft, Extension, Fault, Payload, Registration, Reply, SendError, emit, info, request,
+    Draft, Extension, Fault, Payload, Registration, Reply, SendError, emit, info, log, request,
     request_all,
 };
 use serde_json::json;
@@ -38,6 +38,8 @@ pub(crate) const BEHAVIOURS: &[&str] = &[
     "BigFault",
     "LogFlood",
     "BigLog",
+    "EmptyFields",
+    "PrintAndSleep",
     "RequestFlood",
     "HandleFlood",
     "MemoryCopy",
@@ -77,6 +79,17 @@ pub(crate) fn behave(name: &str, amount: Amount) -> Result<Reply, Fault> {
         "BigLog" => {
             info!("{}", "x".repeat(bytes));
             "logged".to_owned()
+        }
+        "EmptyFields" => {
+            let empty: (&str, &dyn std::fmt::Display) = ("", &"");
+            let fields = vec![empty; usize::try_from(count).unwrap_or(usize::MAX)];
+            log::write(log::Level::Info, "empty", &fields);
+            "logged".to_owned()
+        }
+        "PrintAndSleep" => {
+            println!("connecting");
+            std::thread::sleep(Duration::from_secs(3600));
+            "woke".to_owned()
         }
         "RequestFlood" => request_flood(amount.count.unwrap_or(100_000)),
         "HandleFlood" => handles(amount.count.unwrap_or(1_000_000)),

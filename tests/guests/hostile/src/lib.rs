@@ -55,6 +55,14 @@ fn register(registration: &mut Registration) -> Result<(), String> {
         "wildcard" => registration.query("query", "cyverse.hostile.>"),
         "empty" => registration.query("query", ""),
         "long" => registration.query("query", &format!("cyverse.{}", "x".repeat(100_000))),
+        // One buffer of the guest's is a name after the other of the host's.
+        "names" => {
+            let mut name = "x".repeat(1 << 20);
+            for first in 'a'..='z' {
+                name.replace_range(..1, first.encode_utf8(&mut [0; 4]));
+                registration.query(&name, "cyverse.hostile.Named");
+            }
+        }
         "unstreamed" => registration.event("event", &["com.example.Nowhere"]),
         "any-query" => registration.any_query("query"),
         "any-event" => registration.any_event("event"),

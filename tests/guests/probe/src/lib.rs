@@ -9,7 +9,8 @@
 //!   `{"emit": DATA}` and so on, with its outcome as the answer
 //! - event `org.cyverse.events.probe.Do` `{"steps": […], "report": false}`: runs the steps; with
 //!   `report` it then emits `org.cyverse.events.probe.Done` with what the query `Do` would answer
-//! - the listener `heard` emits `org.cyverse.events.probe.Heard` `{"id", "listener", "state"}`
+//! - the listener `heard` emits `org.cyverse.events.probe.Heard` `{"id", "listener", "state"}`;
+//!   where the state begins with `key `, with `"idempotency_key"` too
 //!
 //! Configuration: `ops` and `types` (separated by spaces) are served like `Echo` and the event `Do`
 //! as well; `any-query = "true"`, `any-event = "true"` register the defaults; `reusable = "false"`
@@ -121,7 +122,13 @@ fn heard(event: Event) -> Result<(), EventError> {
         state,
         ..
     } = event;
-    let what = json!({ "id": envelope.id, "listener": listener, "state": state });
+    let asks = state
+        .as_ref()
+        .is_some_and(|state| state.starts_with("key "));
+    let mut what = json!({ "id": envelope.id, "listener": listener, "state": state });
+    if asks {
+        what["idempotency_key"] = call::idempotency_key().into();
+    }
     emit(Draft::new("org.cyverse.events.probe.Heard").json(&what)?)?;
     Ok(())
 }

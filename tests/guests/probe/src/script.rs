@@ -108,6 +108,7 @@ struct Exchange {
     data: Option<Value>,
     answer_types: Vec<String>,
     timeout_ms: Option<u64>,
+    key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -276,7 +277,8 @@ fn ask_all(queries: &[Ask], timeout_ms: Option<u64>) -> Value {
 impl Exchange {
     fn run(self) -> Result<CloudEvent, SendError> {
         let types: Vec<&str> = self.answer_types.iter().map(String::as_str).collect();
-        let draft = Draft::new(self.type_).json(&self.data)?;
+        let mut draft = Draft::new(self.type_).json(&self.data)?;
+        draft.key = self.key;
         exchange(draft, &types, self.timeout_ms.map(Duration::from_millis))
     }
 }
