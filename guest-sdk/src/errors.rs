@@ -82,7 +82,7 @@ impl EventError {
         })
     }
 
-    /// Later, not before this much time has passed (at most `u32::MAX` milliseconds, 49 days).
+    /// Later, not before this much time has passed; a host waits 24 hours at most.
     pub fn retry_after(message: impl Into<String>, after: Duration) -> Self {
         Self::Retry(Retry {
             message: message.into(),

@@ -154,6 +154,13 @@ impl Listeners {
         }
     }
 
+    /// The listener of a match.
+    pub fn waiting(&self, matched: &Match) -> Option<Arc<Listener>> {
+        let table = self.table();
+        let waiting = table.waiting.get(&matched.tag)?;
+        Some(waiting.listener.clone())
+    }
+
     /// The listener of a match, if it is still to hear it.
     pub fn heard(&self, matched: &Match) -> Option<Arc<Listener>> {
         let mut table = self.table();

@@ -2,18 +2,21 @@
 //! At most once: what there is no room for is dropped, and counted. Must not know how events are
 //! watched.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::warn;
 
 use crate::dispatch::{Cause, Dispatcher, Travel};
 use crate::metrics::ListenerEnd;
 use crate::outbound::watch::Match;
+use crate::policy::PluginName;
+use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 
-/// Calls of listeners under way, all plugins together; those that wait for a slot count.
+/// Calls of one plugin's listeners under way; those that wait for a slot count.
 const CALLS_MAX: usize = 1024;
 
 /// How late a listener that has expired is forgotten. It hears nothing in the meantime.
@@ -27,10 +30,31 @@ pub(crate) struct Heard {
     pub(crate) changes: watch::Receiver<u64>,
 }
 
+/// Room for calls, for each plugin its own: who has many listeners, or slow ones, takes none of
+/// another's.
+#[derive(Debug, Default)]
+struct Rooms(HashMap<PluginName, Arc<Semaphore>>);
+
+impl Rooms {
+    fn enter(&mut self, plugin: &PluginName) -> Option<OwnedSemaphorePermit> {
+        let room = self
+            .0
+            .entry(plugin.clone())
+            .or_insert_with(|| Arc::new(Semaphore::new(CALLS_MAX)));
+        room.clone().try_acquire_owned().ok()
+    }
+
+    fn clean(&mut self, registry: &Registry) {
+        self.0.retain(|name, room| {
+            registry.plugin(name).is_some() || room.available_permits() < CALLS_MAX
+        });
+    }
+}
+
 impl Heard {
     /// Hands matches on until the host ends.
     pub(crate) async fn serve(mut self, dispatcher: Arc<Dispatcher>, shutdown: Shutdown) {
-        let room = Arc::new(Semaphore::new(CALLS_MAX));
+        let mut rooms = Rooms::default();
         let mut clean = tokio::time::interval(CLEAN_EVERY);
         loop {
             let matched = tokio::select! {
@@ -45,10 +69,12 @@ impl Heard {
                 matched = self.matches.recv() => matched,
             };
             match matched {
-                Some(matched) => hand_on(&dispatcher, &shutdown, &room, &matched),
+                Some(matched) => hand_on(&dispatcher, &shutdown, &mut rooms, &matched),
                 None => {
                     let listeners = dispatcher.listeners();
-                    listeners.clean(&dispatcher.registry());
+                    let registry = dispatcher.registry();
+                    listeners.clean(&registry);
+                    rooms.clean(&registry);
                     let missed = listeners.watch().missed();
                     dispatcher.metrics().matches_missed(missed);
                 }
@@ -57,13 +83,8 @@ impl Heard {
     }
 }
 
-fn hand_on(
-    dispatcher: &Arc<Dispatcher>,
-    shutdown: &Shutdown,
-    room: &Arc<Semaphore>,
-    matched: &Match,
-) {
-    let Some(listener) = dispatcher.listeners().heard(matched) else {
+fn hand_on(dispatcher: &Arc<Dispatcher>, shutdown: &Shutdown, rooms: &mut Rooms, matched: &Match) {
+    let Some(listener) = dispatcher.listeners().waiting(matched) else {
         return;
     };
     let Some(plugin) = listener.plugin_in(&dispatcher.registry()) else {
@@ -78,12 +99,16 @@ fn hand_on(
     {
         return;
     }
-    let Ok(permit) = room.clone().try_acquire_owned() else {
+    let Some(permit) = rooms.enter(plugin.name()) else {
+        // It has heard nothing: one that hears once waits on.
         plugin.metrics().listener(ListenerEnd::Missed);
         warn!(
             plugin = %plugin.name(), listener = listener.id,
-            "a listener missed its event: {CALLS_MAX} calls of listeners are under way"
+            "a listener missed its event: {CALLS_MAX} calls of its plugin's listeners are under way"
         );
+        return;
+    };
+    let Some(listener) = dispatcher.listeners().heard(matched) else {
         return;
     };
     let dispatcher = dispatcher.clone();
@@ -100,4 +125,20 @@ fn hand_on(
             .await;
         drop(permit);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CALLS_MAX, Rooms};
+
+    #[test]
+    fn who_has_many_calls_under_way_takes_no_room_of_another() {
+        let (many, other) = ("many".parse().unwrap(), "other".parse().unwrap());
+        let mut rooms = Rooms::default();
+        let held: Vec<_> = std::iter::from_fn(|| rooms.enter(&many)).collect();
+        assert_eq!(held.len(), CALLS_MAX);
+        assert!(rooms.enter(&other).is_some());
+        drop(held);
+        assert!(rooms.enter(&many).is_some());
+    }
 }
