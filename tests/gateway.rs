@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::http::{Connection, post, post_event, raw};
 use crate::malformed;
+use crate::support::server::NatsServer;
 use crate::support::{DEADLINE, Setup, TestHost, until_called};
 
 pub(crate) const EVENT_TYPE: &str = "org.cyverse.events.Tested";
@@ -85,6 +86,35 @@ async fn a_query_is_answered_in_the_mode_it_came_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_default_gets_what_it_would_get_on_nats() {
+    let setup = Setup {
+        guests: &["probe"],
+        policies: &[("probe", "[config]\nany-query = \"true\"\n")],
+        ..Setup::default()
+    };
+    let host = TestHost::with(setup).await;
+    let gateway = host.host.gateway().unwrap();
+    let ask = async |op| post_event(gateway, "/query", &envelope(op, &json!(1))).await;
+    assert_eq!(ask("cyverse.other.Do").await.status, 200);
+    let text = ask("com.other.Do").await.error(404);
+    assert_eq!(text, "no plugin serves query `com.other.Do`");
+    for reserved in ["$SYS.REQ.SERVER.PING", "_INBOX.x", "conche.dlq.x"] {
+        let text = ask(reserved).await.error(400);
+        assert!(text.contains("is reserved"), "{text}");
+    }
+    let text = ask("a b").await.error(400);
+    assert!(text.starts_with("query op: subject `a b`"), "{text}");
+    host.counted(
+        r#"conche_queries_total{plugin="",op="",outcome="unserved"}"#,
+        1.0,
+    )
+    .await;
+    let metrics = host.metrics();
+    let replied = r#"conche_queries_total{plugin="probe",op="",outcome="reply"} 1"#;
+    assert!(metrics.lines().any(|line| line == replied), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn silence_is_an_answer_without_content() {
     let host = TestHost::start(&["probe"]).await;
     let gateway = host.host.gateway().unwrap();
@@ -112,13 +142,14 @@ async fn an_event_is_stored_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attributes_in_headers_are_decoded() {
-    let (_host, gateway) = gateway("").await;
+    let (host, gateway) = gateway("").await;
     let mut headers = BINARY.to_vec();
     headers.extend([
         ("ce-subject", "Euro%20%E2%82%AC%20100%25"),
         ("ce-comexample", "\"quoted \\\" text\""),
         ("CE-Plain", "Über"),
         ("traceparent", "00-1-2-01"),
+        ("tracestate", "a=1"),
         ("cookie", "a=b"),
     ]);
     let response = post(
@@ -134,6 +165,12 @@ async fn attributes_in_headers_are_decoded() {
     assert_eq!(stored["comexample"], "quoted \" text");
     assert_eq!(stored["plain"], "Über");
     assert!(stored.get("cookie").is_none(), "{stored}");
+    // Trace context travels as extensions and as headers, whichever way it came.
+    let message = &host.bus().messages("conche-events")[0].message;
+    for (name, value) in [("traceparent", "00-1-2-01"), ("tracestate", "a=1")] {
+        assert_eq!(stored[name], value);
+        assert_eq!(message.headers.get(name), Some(value));
+    }
 
     let latin1 = b"POST /event HTTP/1.1\r\nHost: localhost\r\nce-specversion: 1.0\r\nce-subject: \xfc\r\nContent-Length: 0\r\n\r\n";
     let mut connection = Connection::open(gateway).await;
@@ -242,6 +279,29 @@ async fn events_that_no_stream_should_have_are_refused() {
         text.contains("more than the 1048576 that the server takes"),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_nobody_confirms_may_be_sent_again() {
+    let setup = Setup {
+        config: "events.publish_timeout = '100ms'",
+        server: Some(NatsServer::start()),
+        ..Setup::default()
+    };
+    let host = TestHost::with(setup).await;
+    // In the place of the stream, somebody who takes its events and says nothing.
+    let deleted = host
+        .wire
+        .api("STREAM.DELETE.conche-events", json!({}))
+        .await;
+    assert_eq!(deleted["success"], true);
+    let client = host.wire.nats();
+    let _mute = client.subscribe(EVENT_TYPE).await.unwrap();
+    client.flush().await.unwrap();
+    let body = envelope(EVENT_TYPE, &json!(1));
+    let response = post_event(host.host.gateway().unwrap(), "/event", &body).await;
+    let text = response.error(504);
+    assert!(text.ends_with("with the same id is safe"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ use crate::http;
 use crate::metrics::QueryEnd;
 use crate::outbound::{Outbound, SendError};
 use crate::shutdown::Shutdown;
-use crate::subject::is_reserved;
+use crate::subject::{check_literal, is_reserved};
 use convert::{Mode, problem};
 
 /// hyper's own limits for a head (100 headers, 400 KiB), and time for a client on a slow line.
@@ -86,6 +86,9 @@ async fn query(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
         Ok(received) => received,
         Err(response) => return *response,
     };
+    if let Some(refusal) = out_of_reach(&gateway, &received.event.ty) {
+        return refusal;
+    }
     let Received {
         event,
         mode,
@@ -113,10 +116,7 @@ async fn query(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
             end,
             ..
         } => convert::fault(&fault, &envelope, end == QueryEnd::Shed),
-        QueryAnswer::Unserved => problem(
-            StatusCode::NOT_FOUND,
-            &format!("no plugin serves query `{}`", event.ty),
-        ),
+        QueryAnswer::Unserved => unserved(&event.ty),
     }
 }
 
@@ -126,11 +126,7 @@ async fn event(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
         Err(response) => return *response,
     };
     if is_reserved(&event.ty) {
-        let text = format!(
-            "type `{}` is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host",
-            event.ty
-        );
-        return problem(StatusCode::BAD_REQUEST, &text);
+        return reserved(&event.ty);
     }
     let mut message = match event.to_structured() {
         Ok(message) => message,
@@ -139,6 +135,7 @@ async fn event(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     message
         .headers
         .insert(headers::NATS_MSG_ID, event.message_id());
+    event.trace_to_headers(&mut message.headers);
     let Some(subject) = gateway.config.event_subject(&event.ty) else {
         let text = format!("no stream takes events of type `{}`", event.ty);
         return problem(StatusCode::NOT_FOUND, &text);
@@ -147,13 +144,15 @@ async fn event(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     let error = match timeout_at(due, publish).await {
         Ok(Ok(stored)) => return convert::stored(&stored),
         Ok(Err(error)) => error,
-        Err(_) => {
+        Err(_) => SendError::TimedOut { subject },
+    };
+    let status = match error {
+        // Whichever of the two times was over first.
+        SendError::TimedOut { .. } => {
             let text = "the stream did not confirm in time: it may have the event; \
                         sending it again with the same id is safe";
             return problem(StatusCode::GATEWAY_TIMEOUT, text);
         }
-    };
-    let status = match error {
         SendError::NoStream { .. } => StatusCode::NOT_FOUND,
         SendError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -184,6 +183,38 @@ async fn unknown_path(uri: Uri) -> Response {
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     let text = format!("{method} is not for {}: see the header allow", uri.path());
     problem(StatusCode::METHOD_NOT_ALLOWED, &text)
+}
+
+/// The answer to a query that would reach no plugin over NATS: its op is no subject, or reserved, or
+/// nobody registers it by name and it is outside the namespace, which is all that a default gets.
+fn out_of_reach(gateway: &Gateway, op: &str) -> Option<Response> {
+    if let Err(error) = check_literal(op) {
+        let text = format!("query op: {error}");
+        return Some(problem(StatusCode::BAD_REQUEST, &text));
+    }
+    if is_reserved(op) {
+        return Some(reserved(op));
+    }
+    let registry = gateway.dispatcher.registry();
+    let is_named = registry.query(op).is_some_and(|route| !route.is_default);
+    let mut namespace = gateway.config.nats.namespace.iter();
+    if is_named || namespace.any(|pattern| pattern.matches(op)) {
+        return None;
+    }
+    gateway.dispatcher.metrics().query_unserved();
+    Some(unserved(op))
+}
+
+fn unserved(op: &str) -> Response {
+    let text = format!("no plugin serves query `{op}`");
+    problem(StatusCode::NOT_FOUND, &text)
+}
+
+fn reserved(ty: &str) -> Response {
+    let text = format!(
+        "type `{ty}` is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host"
+    );
+    problem(StatusCode::BAD_REQUEST, &text)
 }
 
 /// Reads a request to its end, within the time and the size that it may have.
@@ -217,7 +248,10 @@ fn read(http: &HeaderMap, body: Bytes) -> Result<(CloudEvent, Mode, Travel), Box
     let (message, mode) = convert::message(http, body)?;
     let travel = Travel::of(&message);
     match CloudEvent::decode(&message) {
-        Ok(event) => Ok((event, mode, travel)),
+        Ok(mut event) => {
+            event.trace_from_headers(&message.headers);
+            Ok((event, mode, travel))
+        }
         Err(error) => Err(Box::new(problem(
             StatusCode::BAD_REQUEST,
             &error.to_string(),
