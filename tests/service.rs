@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use conche::client::{Answer, Call, Client, ClientError, Fault, Reply, Service, Serving};
+use conche::client::{
+    Answer, Call, Client, ClientError, EventSource, Fault, Reply, Service, Serving,
+};
 use conche::config::{Config, ErrorAnswers};
 use conche::envelope::{Attribute, CloudEvent, Payload};
 use serde_json::{Value, json};
@@ -179,12 +181,18 @@ async fn the_end_finishes_what_has_begun(on: On) {
     let client = connected.client.clone();
     let (begun, mut begins) = mpsc::channel(1);
     let (go, goes) = tokio::sync::watch::channel(false);
+    let handlers = client.clone();
     let _serving = service(&client)
         .query(OP, move |_, (): ()| {
             let (begun, mut goes) = (begun.clone(), goes.clone());
+            let client = handlers.clone();
             async move {
                 begun.send(()).await.unwrap();
                 goes.wait_for(|goes| *goes).await.unwrap();
+                // To finish is to ask and to publish too.
+                let asked = client.request("cyverse.nobody.Get", &()).await;
+                assert!(matches!(asked, Err(ClientError::NoResponders { .. })));
+                client.publish(ADDED, &()).await.unwrap();
                 Ok("done")
             }
         })
@@ -196,7 +204,8 @@ async fn the_end_finishes_what_has_begun(on: On) {
     begins.recv().await.unwrap();
     let ending = client.clone();
     let ending = tokio::spawn(async move { ending.disconnect().await });
-    while client.publish(ADDED, &()).await != Err(ClientError::Disconnected) {
+    let source = EventSource::of(&client);
+    while source.once(ADDED, "", |_| async {}).await != Err(ClientError::Disconnected) {
         tokio::task::yield_now().await;
     }
     go.send(true).unwrap();

@@ -62,6 +62,7 @@ mod serving;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -100,6 +101,8 @@ struct Inner {
     outbound: Outbound,
     watch: Watch,
     tasks: Shutdown,
+    /// All that was begun has ended: nothing goes out any more.
+    over: AtomicBool,
 }
 
 impl Client {
@@ -184,6 +187,7 @@ impl Client {
                 outbound,
                 watch,
                 tasks,
+                over: AtomicBool::new(false),
             }),
         }
     }
@@ -299,12 +303,14 @@ impl Client {
         }
     }
 
-    /// Ends: services and listeners finish what they have begun, and what was sent has reached the
-    /// server. False: some were still busy when the drain time was over (`[shutdown] drain`, 25 s).
+    /// Ends: services and listeners finish what they have begun, for which they may ask and publish,
+    /// and what was sent has reached the server. False: some were still busy when the drain time was
+    /// over (`[shutdown] drain`, 25 s).
     pub async fn disconnect(&self) -> bool {
         let inner = &self.inner;
         let was_over = inner.tasks.has_begun();
         let drained = inner.tasks.drain(inner.config.shutdown.drain).await;
+        inner.over.store(true, Ordering::Relaxed);
         if let Source::Nats(nats) = &inner.transport
             && !was_over
         {
@@ -335,7 +341,8 @@ impl Client {
     }
 
     fn message(&self, event: CloudEvent) -> Result<(CloudEvent, Message), ClientError> {
-        if self.inner.tasks.has_begun() {
+        // Not from the beginning of the end: what finishes then asks and publishes, too.
+        if self.inner.over.load(Ordering::Relaxed) {
             return Err(ClientError::Disconnected);
         }
         let event = completed(event, &self.inner.source);
