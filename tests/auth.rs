@@ -8,10 +8,12 @@ mod jwt;
 use std::net::{SocketAddr, TcpListener};
 
 use async_nats::ConnectOptions;
+use conche::client::{Client, ClientError};
 use conche::config::Config;
 use conche::envelope::{CloudEvent, Payload};
 use conche::host::{Host, Runtimes};
 use nkeys::KeyPair;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::http;
@@ -287,4 +289,53 @@ async fn a_host_that_fails_with_waits_and_is_not_ready() {
     );
     assert!(!starting.is_finished());
     starting.abort();
+}
+
+/// A server whose only user may do this.
+fn permitting(permissions: &str) -> NatsServer {
+    NatsServer::configured(&format!(
+        "jetstream {{ store_dir: \"DIR/js\" }}\nauthorization {{ users = [\n\
+         {{ user: \"users\", password: \"p\", permissions: {{ {permissions} }} }}\n\
+         {{ user: \"test\", password: \"p\" }}\n] }}\nno_auth_user: test\n"
+    ))
+}
+
+const LOGIN: &str = "[nats.auth]\nuser = \"users\"\npassword = \"p\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_publish_to_an_inbox_asks_and_answers() {
+    let server = permitting(
+        "publish: { allow: [\"cyverse.>\", \"org.cyverse.events.>\", \"$JS.>\"] }\n\
+         subscribe: { allow: [\"_INBOX.>\", \"cyverse.>\"] }\nallow_responses: true",
+    );
+    let url = server.url();
+    let host = Attempt::new(&url, LOGIN);
+    let asked = async {
+        // The host answers by `allow_responses`, as services of old may.
+        let runtimes = Runtimes::one();
+        let _host = Box::pin(Host::start(host.config.clone(), &runtimes)).await;
+        let client = Client::connect(host.config).await.unwrap();
+        let answer = client.request(GREET, &json!({"name": "Ada"})).await;
+        assert!(client.disconnect().await);
+        answer.unwrap().data::<Value>().unwrap()
+    };
+    let answer = tokio::time::timeout(DEADLINE, asked).await;
+    assert_eq!(answer.expect("no answer in time").to_string(), HELLO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_may_get_no_answers_is_told_why() {
+    let server = permitting("subscribe: { deny: \"_INBOX.>\" }");
+    let config = Attempt::new(&server.url(), LOGIN).config;
+    let connected = tokio::time::timeout(DEADLINE, Client::connect(config)).await;
+    let error = connected.expect("no end in time").unwrap_err();
+    let ClientError::Connect(text) = &error else {
+        panic!("{error:?}");
+    };
+    assert!(
+        text.contains("ermissions Violation for Subscription to \"_INBOX."),
+        "{text}"
+    );
+    let mend = "subscribe: { allow: [\"_INBOX.>\"] }";
+    assert!(text.contains(mend), "{text}");
 }

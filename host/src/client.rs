@@ -137,14 +137,20 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// `Connect`.
+    /// `Connect`, also if the server is there and lets this user get no answers.
     pub async fn connect(config: Config) -> Result<Client, ClientError> {
         let tasks = Shutdown::default();
         // Boxed: it is large, and callers hold it in futures of their own.
         let (nats, events) = (&config.nats, &config.events);
         let connected = Nats::connect_once(nats, events, &config.client_id, &tasks);
-        let nats = Box::pin(connected).await?;
-        Ok(Client::on(Source::Nats(nats), config, tasks))
+        match Box::pin(connected).await {
+            Ok(nats) => Ok(Client::on(Source::Nats(nats), config, tasks)),
+            Err(error) => {
+                // A connection that came up, and is of no use, would be kept.
+                tasks.drain(config.shutdown.drain).await;
+                Err(error.into())
+            }
+        }
     }
 
     /// A client on the embedded bus, by the default configuration: for tests. Creates the event

@@ -6,6 +6,7 @@
 mod api;
 mod delivery;
 mod durable;
+mod fence;
 mod link;
 mod login;
 mod message;
@@ -15,6 +16,7 @@ mod streams;
 mod subscription;
 #[cfg(feature = "host")]
 mod survey;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +53,10 @@ pub const CONNECTIONS: [&str; 3] = ["queries", "events", "sending"];
 /// Quiets the client's own lines in the log, which repeat ours: `tracing` directives. All that its
 /// connector says comes back as an error too.
 pub const QUIET_CLIENT: &str = "async_nats=warn,async_nats::connector=off";
+
+/// How often a client tries a first round trip, over a connection that is up: whoever waits for it is
+/// told that it is of no use. A host waits until it is, and says meanwhile that it is not ready.
+const FIRST_TRIPS: u32 = 2;
 
 /// JetStream's header for a compare-and-set on a subject.
 const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
@@ -161,7 +167,7 @@ impl Nats {
         let open = |purpose| {
             let (nats, client_id) = (nats.clone(), client_id.to_owned());
             let (shutdown, gave_up) = (shutdown.clone(), gave_up.clone());
-            async move { Link::open(&nats, &client_id, purpose, &shutdown, &gave_up).await }
+            async move { Link::open(&nats, &client_id, purpose, &shutdown, &gave_up, None).await }
         };
         let open_on = async |runtime: &Handle, purpose| {
             // A connection's tasks stay on the runtime that they begin on.
@@ -193,7 +199,7 @@ impl Nats {
     /// Connects once, for all purposes, on the runtime that it is called on: what a client needs.
     ///
     /// # Errors
-    /// Those of [`Nats::connect`].
+    /// Those of [`Nats::connect`], and `NoRoundTrip` if the connection is up and of no use.
     pub async fn connect_once(
         nats: &NatsConfig,
         events: &EventsConfig,
@@ -201,7 +207,8 @@ impl Nats {
         shutdown: &Shutdown,
     ) -> Result<Nats, ConnectError> {
         let gave_up = CancellationToken::new();
-        let link = Link::open(nats, client_id, "client", shutdown, &gave_up).await?;
+        let trips = Some(FIRST_TRIPS);
+        let link = Link::open(nats, client_id, "client", shutdown, &gave_up, trips).await?;
         Ok(Nats {
             inner: Arc::new(Inner {
                 queries: link.clone(),

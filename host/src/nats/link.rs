@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, RequestErrorKind, ServerError};
+use async_nats::{Client, ConnectOptions};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
+use super::fence::Fences;
 use super::login;
+use super::told::Told;
 use crate::config::NatsConfig;
 use crate::shutdown::Shutdown;
 
@@ -22,9 +24,6 @@ const SUBSCRIPTION_CAPACITY: usize = 64 * 1024;
 
 /// Commands on their way to the connection's task.
 const CLIENT_CAPACITY: usize = 4096;
-
-/// For a round trip, before it is tried again.
-const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a lost connection waits before it is tried again for the first time: its subscriptions are
 /// made anew meanwhile, see [`Link::lost`].
@@ -53,6 +52,16 @@ pub enum ConnectError {
         /// Of the last attempt.
         reason: String,
     },
+    /// It came up, and is of no use.
+    #[error("connected to {urls}, but no round trip in {trips} attempts: {reason}")]
+    NoRoundTrip {
+        /// The servers, without credentials.
+        urls: String,
+        /// How often it was tried.
+        trips: u32,
+        /// What the server said.
+        reason: String,
+    },
     /// It was lost again before the host was up, and the attempts are used up.
     #[error("lost the connection to {urls}, and tried as often as max_reconnects allows")]
     Lost {
@@ -76,6 +85,8 @@ pub(crate) struct LinkState {
     pub(crate) ready: bool,
     /// The last generation that is over.
     lost: u64,
+    /// Round trips that did not go through since it came up.
+    failed: u32,
 }
 
 /// A connection that comes back by itself.
@@ -84,33 +95,28 @@ pub(crate) struct Link {
     pub(crate) client: Arc<Client>,
     purpose: &'static str,
     state: watch::Receiver<LinkState>,
-}
-
-/// What the client's callbacks tell.
-#[derive(Debug)]
-struct Told {
-    purpose: &'static str,
-    events: watch::Sender<u64>,
-    gave_up: CancellationToken,
-    /// It was connected once: attempts are the client's own from then on.
-    up: AtomicBool,
+    fences: Arc<Fences>,
 }
 
 impl Link {
-    /// Connects, for as long as the configuration allows, and waits for a first round trip.
+    /// Connects, for as long as the configuration allows, and waits for a first round trip: for ever,
+    /// unless `first_trips` says how often it is tried.
     pub(crate) async fn open(
         config: &NatsConfig,
         client_id: &str,
         purpose: &'static str,
         shutdown: &Shutdown,
         gave_up: &CancellationToken,
+        first_trips: Option<u32>,
     ) -> Result<Link, ConnectError> {
         let events = watch::Sender::new(0);
+        let fences = Arc::<Fences>::default();
         let told = Arc::new(Told {
             purpose,
             events: events.clone(),
             gave_up: gave_up.clone(),
             up: AtomicBool::new(false),
+            fences: fences.clone(),
         });
         let urls = shown(&config.urls);
         let mut attempt: u32 = 0;
@@ -147,18 +153,27 @@ impl Link {
             generation: 0,
             ready: false,
             lost: 0,
+            failed: 0,
         });
-        shutdown.spawn_until_end(supervise(client.clone(), purpose, events, sender));
+        let link = Link {
+            client,
+            purpose,
+            state: state.clone(),
+            fences,
+        };
+        shutdown.spawn_until_end(supervise(link.clone(), events, sender));
+        let is_useless = |state: &LinkState| first_trips.is_some_and(|most| state.failed >= most);
         tokio::select! {
             () = shutdown.begun() => return Err(ConnectError::Ended { urls }),
             () = gave_up.cancelled() => return Err(ConnectError::Lost { urls }),
-            _ = state.wait_for(|state| state.ready) => {}
+            Ok(state) = state.wait_for(|state| state.ready || is_useless(state)) => {
+                if !state.ready {
+                    let (trips, reason) = (state.failed, link.fences.reason());
+                    return Err(ConnectError::NoRoundTrip { urls, trips, reason });
+                }
+            }
         }
-        Ok(Link {
-            client,
-            purpose,
-            state,
-        })
+        Ok(link)
     }
 
     /// Counts how often the connection came up, to the moment.
@@ -204,18 +219,19 @@ impl Link {
 
     /// A round trip: all that was sent before has reached the server.
     pub(crate) async fn fence(&self) -> bool {
-        round_trip(&self.client).await
+        self.fences.round_trip(&self.client).await
     }
 }
 
 /// Keeps the state true: after each time the connection came up, it is ready once a round trip
 /// went through.
-async fn supervise(
-    client: Arc<Client>,
-    purpose: &'static str,
-    events: watch::Sender<u64>,
-    state: watch::Sender<LinkState>,
-) {
+async fn supervise(link: Link, events: watch::Sender<u64>, state: watch::Sender<LinkState>) {
+    let Link {
+        client,
+        purpose,
+        fences,
+        ..
+    } = link;
     let mut events = events.subscribe();
     let connects = client.statistics();
     loop {
@@ -233,40 +249,33 @@ async fn supervise(
             generation,
             ready: was.ready && up && !is_new,
             lost: was.lost.max(over),
+            failed: if is_new { 0 } else { was.failed },
         };
         if known != was {
             state.send_replace(known);
         }
-        if up && !known.ready && round_trip(&client).await {
+        if up && !known.ready {
+            let ready = fences.round_trip(&client).await;
             // Only if it is still the same: what came up meanwhile needs a trip of its own.
             if generation == connects.connects.load(Ordering::Relaxed) {
+                let failed = known.failed.saturating_add(u32::from(!ready));
                 state.send_replace(LinkState {
-                    ready: true,
+                    ready,
+                    failed,
                     ..known
                 });
-                info!(purpose, generation, "connected to NATS");
+                if ready {
+                    info!(purpose, generation, "connected to NATS");
+                }
             }
-            continue;
+            if ready {
+                continue;
+            }
         }
         // Woken by an event, or after a while in case one was dropped. One that is counted and not up
         // may have gone again already.
         let look_again = if is_new && !up { LOOK_SOON } else { LOOK_EVERY };
         let _ = tokio::time::timeout(look_again, events.changed()).await;
-    }
-}
-
-/// `flush` is none: it ends when the bytes have left. A request that nobody can answer comes back
-/// as "no responders", from the server itself.
-pub(super) async fn round_trip(client: &Client) -> bool {
-    let nobody = client.new_inbox();
-    let request = async_nats::Request::new().timeout(Some(FENCE_TIMEOUT));
-    // The client's own time begins when it has handed the request over, which waits while it is
-    // not connected.
-    let asked = tokio::time::timeout(FENCE_TIMEOUT, client.send_request(nobody, request));
-    match asked.await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => error.kind() == RequestErrorKind::NoResponders,
-        Err(_) => false,
     }
 }
 
@@ -299,34 +308,6 @@ async fn options(
                 more => backoff(&delays, more - 1),
             }
         }))
-}
-
-impl Told {
-    /// Called by the client, one event at a time; must not wait.
-    fn hear(&self, event: &Event) {
-        let purpose = self.purpose;
-        match event {
-            Event::Disconnected => warn!(purpose, "lost the connection to NATS: trying again"),
-            Event::ServerError(ServerError::Other(text)) if text.contains("ermissions") => {
-                error!(
-                    purpose,
-                    reason = text,
-                    "the server denies it: nothing comes or goes there; allow it in the user's permissions"
-                );
-            }
-            Event::ServerError(text) => error!(purpose, reason = %text, "NATS server error"),
-            Event::SlowConsumer(subscription) => {
-                error!(
-                    purpose,
-                    subscription, "messages were dropped: the process did not keep up"
-                );
-            }
-            Event::LameDuckMode => info!(purpose, "the server is about to shut down"),
-            Event::ClientError(text) => warn!(purpose, reason = %text, "NATS client error"),
-            Event::Connected | Event::Draining | Event::Closed => debug!(purpose, %event, "NATS"),
-        }
-        self.events.send_modify(|count| *count += 1);
-    }
 }
 
 /// The wait before attempt `attempt + 1`: doubled each time, up to the longest.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 
 use super::Survey;
-use crate::nats::link;
+use crate::nats::fence;
 
 /// Tried together: the client hands on 128 complaints, and forgets the rest.
 const TOGETHER: usize = 64;
@@ -49,7 +49,7 @@ impl Survey {
             for need in some {
                 self.attempt(need).await;
             }
-            link::round_trip(&self.client).await;
+            fence::round_trip(&self.client).await;
             tokio::time::sleep(HANDED_ON).await;
         }
         let denied = needs
