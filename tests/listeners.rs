@@ -20,6 +20,7 @@ on_both! {
     once_is_called_once,
     what_was_removed_is_not_called,
     a_slow_listener_delays_no_other,
+    a_callback_that_panics_is_called_for_the_next,
     the_end_hands_over_what_is_there,
 }
 
@@ -129,6 +130,30 @@ async fn a_slow_listener_delays_no_other(on: On) {
     for n in 1..=50 {
         assert_eq!(next(&mut heard).await, Some(n));
     }
+}
+
+async fn a_callback_that_panics_is_called_for_the_next(on: On) {
+    let connected = Connected::on(on).await;
+    let client = &connected.client;
+    let source = EventSource::of(client);
+    let (callback, mut heard) = numbers();
+    let picky = move |seen: Arc<Seen>| {
+        assert_ne!(seen.event.data_as::<u64>().unwrap(), 1, "at once");
+        let called = callback(seen.clone());
+        async move {
+            assert_ne!(seen.event.data_as::<u64>().unwrap(), 2, "later");
+            called.await;
+        }
+    };
+    let id = source.add_listener(A, "", picky).await.unwrap();
+    for n in 1..=3 {
+        client.publish(A, &n).await.unwrap();
+    }
+    assert_eq!(
+        (next(&mut heard).await, next(&mut heard).await),
+        (Some(2), Some(3))
+    );
+    assert!(source.remove_listener(id));
 }
 
 async fn the_end_hands_over_what_is_there(on: On) {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
@@ -11,6 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use super::{Client, ClientError};
 use crate::config::Config;
@@ -23,7 +25,7 @@ const LISTENER_CAPACITY: usize = 1024;
 /// Calls back for events as they are stored, from the moment a listener is added. Clones share its
 /// listeners; those end with the last clone's [`EventSource::disconnect`], not by being dropped.
 ///
-/// At most once: an event that a callback fails on does not come again. What must not be lost is a
+/// At most once: an event that a callback panics at does not come again; the next one does. What must not be lost is a
 /// matter for a [`Service`](super::Service).
 #[derive(Debug, Clone)]
 pub struct EventSource {
@@ -284,7 +286,15 @@ async fn listen(
         let Some(Match { seen, .. }) = found else {
             break;
         };
-        callback.0(seen).await;
+        let event = seen.event.clone();
+        let called = AssertUnwindSafe(async { callback.0(seen).await });
+        if called.catch_unwind().await.is_err() {
+            error!(
+                event_id = event.id,
+                ty = event.ty,
+                "a callback panicked: its listener goes on with the next event"
+            );
+        }
     }
     drop(user);
 }
