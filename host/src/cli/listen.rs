@@ -2,18 +2,24 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stdout};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use conche::client::{Client, ClientError, EventSource, Seen};
 use conche::config::{Config, Mode};
 use conche::envelope::{Attribute, CloudEvent, Payload};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::options::Online;
 use super::serve::Signals;
 use super::{EXIT_CONNECTION, log, online, output};
+
+/// How long the end waits for a line that is being printed.
+const LAST_LINE: Duration = Duration::from_millis(500);
 
 /// Print events of the stream on NATS as they are published
 #[derive(Debug, Args)]
@@ -66,6 +72,8 @@ impl Listen {
             let mut signals = Signals::new()?;
             anyhow::Ok(Box::pin(self.listen(config, &mut signals)).await)
         })?;
+        // A line that nobody reads is not waited for.
+        runtime.shutdown_background();
         Ok(match listened {
             Ok(End::Done) => ExitCode::SUCCESS,
             Ok(End::Lost) => {
@@ -109,8 +117,8 @@ impl Listen {
         loop {
             let seen = tokio::select! {
                 biased;
-                seen = events.recv() => seen,
                 () = signals.next() => return Ok(End::Done),
+                seen = events.recv() => seen,
                 () = client.gave_up() => return Ok(End::Lost),
             };
             let Some(seen) = seen else {
@@ -121,13 +129,31 @@ impl Listen {
             } else {
                 line(&seen.event)?
             };
-            let mut out = stdout();
-            let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-            if printed.is_err() || self.once {
+            let mut printing = pin!(print(text));
+            let printed = tokio::select! {
+                biased;
+                printed = printing.as_mut() => printed,
+                () = signals.next() => {
+                    // A reader that is only slow gets whole lines.
+                    let _in_time = timeout(LAST_LINE, printing).await;
+                    false
+                }
+            };
+            if !printed || self.once {
                 return Ok(End::Done);
             }
         }
     }
+}
+
+/// Prints, on a thread that may wait for its reader: this one hears signals and keeps the connection.
+/// False: the reader has left.
+async fn print(text: String) -> bool {
+    let printing = tokio::task::spawn_blocking(move || {
+        let mut out = stdout();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    });
+    matches!(printing.await, Ok(Ok(())))
 }
 
 /// For a program: one line. Raw line breaks are white space wherever they are in JSON.

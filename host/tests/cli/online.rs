@@ -1,7 +1,8 @@
 //! `conche request`, `publish` and `listen`, against a host on a real server.
 
-use std::process::Stdio;
+use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc::Receiver;
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -13,6 +14,9 @@ const GREET: &str = "cyverse.greeter.Greet";
 const REQUESTED: &str = "org.cyverse.events.GreetingRequested";
 const RECORDED: &str = "org.cyverse.events.AuditRecorded";
 const ADA: &str = r#"{"name":"Ada"}"#;
+
+/// Three of the events that fill a pipe of 64 KiB; a fourth does not fit.
+const NEARLY_FULL: u64 = 48 << 10;
 
 /// A server, and a host on it with the greeter and the auditor.
 pub(crate) struct Online {
@@ -212,6 +216,40 @@ fn a_listener_ends_when_its_reader_leaves() {
     drop(listening.0.stdout.take());
     assert_eq!(online.run(&["publish", REQUESTED, ADA]).code, Some(0));
     assert_eq!(listening.end(&stderr), (Some(0), String::new()));
+}
+
+#[test]
+fn a_listener_ends_on_a_signal_while_its_reader_stands_still() {
+    // More than a pipe holds.
+    const EVENTS: usize = 12;
+    let text = json!({"name": "x".repeat(16 << 10)}).to_string();
+    let online = Online::start();
+    let mut command = online.place.command(&["listen", REQUESTED]);
+    let spawned = command
+        .env("NATS_URL", online.server.url())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut listening = Killed(spawned.unwrap());
+    let stderr = lines(listening.0.stderr.take().unwrap());
+    Running::says(&stderr, "conche: listening");
+    let other = online.listen(&[REQUESTED]);
+    for _ in 0..EVENTS {
+        let published = online.run_on(&["publish", REQUESTED], &text);
+        assert_eq!((published.code, &*published.stderr), (Some(0), ""));
+        other.next();
+    }
+    until_full(listening.0.stdout.as_ref().unwrap());
+    kill_process(Pid::from_child(&listening.0), Signal::TERM).unwrap();
+    assert_eq!(listening.end(&stderr), (Some(0), String::new()));
+}
+
+fn until_full(pipe: &ChildStdout) {
+    let until = Instant::now() + DEADLINE;
+    while rustix::io::ioctl_fionread(pipe).unwrap() < NEARLY_FULL {
+        assert!(Instant::now() < until, "it was never full");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
