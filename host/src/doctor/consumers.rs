@@ -36,7 +36,7 @@ pub(super) fn check(
         findings.extend(dead_filters(config, consumer, subjects));
     }
     for plugin in &wants.plugins {
-        findings.extend(doubled(config, wants, plugin, consumers));
+        findings.extend(doubled(config, plugin, consumers));
     }
     findings
 }
@@ -86,37 +86,34 @@ fn dead_filters(config: &Config, consumer: &ConsumerSeen, subjects: &[String]) -
     .collect()
 }
 
-/// Consumers that get the same events for the same plugin: under another durable name, or with
-/// something added to it, as copies are made.
-fn doubled(
-    config: &Config,
-    wants: &Wants,
-    plugin: &str,
-    consumers: &[ConsumerSeen],
-) -> Vec<Finding> {
-    let own = format!("{}-{plugin}", config.events.durable);
+/// Consumers that get the same events for a plugin of the same name, under another durable name.
+/// What begins with our own is another plugin's, whether it is known here or not.
+fn doubled(config: &Config, plugin: &str, consumers: &[ConsumerSeen]) -> Vec<Finding> {
+    let prefix = format!("{}-", config.events.durable);
+    let own = format!("{prefix}{plugin}");
     let Some(ours) = consumers.iter().find(|it| it.name == own) else {
         return Vec::new();
     };
-    let is_other_plugin = |name: &str| {
-        let prefix = format!("{}-", config.events.durable);
-        let rest = name.strip_prefix(&prefix);
-        rest.is_some_and(|rest| wants.plugins.iter().any(|known| known == rest))
-    };
-    let copies = consumers.iter().filter(|other| {
-        let name = &other.name;
-        let copied = name.ends_with(&format!("-{plugin}")) || name.starts_with(&format!("{own}-"));
-        *name != own && copied && !is_other_plugin(name)
-    });
+    let suffix = format!("-{plugin}");
+    let others = consumers
+        .iter()
+        .filter(|other| other.name.ends_with(&suffix) && !other.name.starts_with(&prefix));
     let stream = &config.events.stream;
-    copies
+    others
         .filter_map(|other| Some((other, common(ours, other)?)))
         .map(|(other, filter)| {
+            let name = &other.name;
             let what = format!(
-                "consumers `{own}` and `{}` both get {filter}: if both are served, plugin `{plugin}` runs twice for each event",
-                other.name
+                "consumers `{own}` and `{name}` both get {filter}: if both are served, plugin `{plugin}` runs twice for each event"
             );
-            let mend = format!("nats consumer rm {stream} {}", other.name);
+            // Who removes it where it is served loses its place in the stream.
+            let mend = if other.pulls == 0 && !other.is_push {
+                format!("nats consumer rm {stream} {name}")
+            } else {
+                format!(
+                    "somebody reads from `{name}`: if that is plugin `{plugin}` too, give its host the same NATS_DURABLE_NAME"
+                )
+            };
             Finding::warning("filters", what, mend)
         })
         .collect()
@@ -139,4 +136,52 @@ fn overlap(a: &str, b: &str) -> bool {
         return a == b;
     };
     a.overlaps(&b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConsumerSeen, check};
+    use crate::config::Config;
+    use crate::doctor::Wants;
+
+    /// What is found at plugin `orders` beside another consumer of the same events.
+    fn beside(name: &str, pulls: u64) -> Vec<(String, String)> {
+        let consumer = |name: &str, pulls| ConsumerSeen {
+            name: name.to_owned(),
+            filters: vec!["org.cyverse.events.OrderPaid".to_owned()],
+            pulls,
+            ..ConsumerSeen::default()
+        };
+        let wants = Wants {
+            plugins: vec!["orders".to_owned()],
+            ..Wants::default()
+        };
+        let look = vec![consumer("conche-orders", 1), consumer(name, pulls)];
+        let subjects = ["org.cyverse.events.>".to_owned()];
+        let found = check(&Config::default(), &wants, &subjects, &[look]);
+        found.into_iter().map(|it| (it.what, it.mend)).collect()
+    }
+
+    #[test]
+    fn another_plugin_of_the_same_durable_is_no_copy() {
+        for name in ["conche-paid-orders", "conche-orders-eu"] {
+            assert_eq!(beside(name, 1), []);
+            assert_eq!(beside(name, 0), []);
+        }
+    }
+
+    #[test]
+    fn what_somebody_pulls_from_is_not_to_be_removed() {
+        let what = "consumers `conche-orders` and `users-orders` both get org.cyverse.events.OrderPaid: if both are served, plugin `orders` runs twice for each event";
+        let rm = "nats consumer rm conche-events users-orders";
+        assert_eq!(
+            beside("users-orders", 0),
+            [(what.to_owned(), rm.to_owned())]
+        );
+        let mend = "somebody reads from `users-orders`: if that is plugin `orders` too, give its host the same NATS_DURABLE_NAME";
+        assert_eq!(
+            beside("users-orders", 1),
+            [(what.to_owned(), mend.to_owned())]
+        );
+    }
 }
