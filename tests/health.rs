@@ -1,6 +1,6 @@
 //! What a cluster sees of a host: its probes and its metrics, over a socket.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use conche::config::Config;
 use conche::host::{Host, Runtimes};
@@ -76,6 +76,38 @@ async fn without_its_server_a_host_is_alive_and_not_ready() {
     ] {
         assert!(text.contains(expected), "{expected} in {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_never_had_its_server_says_so_in_its_metrics() {
+    let free = || {
+        TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = resolve(dir.path(), Some(&format!("nats://{}", free())), "");
+    let health = free();
+    config.health.listen = Some(health);
+    let starting = tokio::spawn(async move { Host::start(config, &Runtimes::one()).await });
+    let up = async {
+        while TcpStream::connect(health).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, up).await.unwrap();
+    let text = send(health, "GET", "/metrics").await.body;
+    for connection in conche::nats::CONNECTIONS {
+        for zero in [
+            format!("conche_nats_connected{{connection=\"{connection}\"}} 0"),
+            format!("conche_nats_connects_total{{connection=\"{connection}\"}} 0"),
+        ] {
+            assert!(text.lines().any(|line| line == zero), "{zero} in {text}");
+        }
+    }
+    assert!(!starting.is_finished());
+    starting.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,6 +39,8 @@ impl Probes {
         if !config.mode.is_embedded() {
             for connection in nats::CONNECTIONS {
                 readiness.connection(connection, false);
+                // An alert on 0 has to see the host that never came up.
+                metrics.nats_connected(connection, false);
             }
         }
         let mut probes = Probes {
