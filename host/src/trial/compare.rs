@@ -22,7 +22,7 @@ enum Pattern {
 }
 
 /// What each `${same:NAME}` of a case stood for at first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Names(BTreeMap<String, String>);
 
 /// Whether every placeholder in a value can be read.
@@ -94,9 +94,17 @@ pub(super) fn essential(seen: &Value) -> Value {
 /// Whether each of the expected is there, in order, whatever is between.
 pub(super) fn in_order(expected: &[Value], seen: &[Value], names: &mut Names) -> bool {
     let mut seen = seen.iter();
-    expected
-        .iter()
-        .all(|wanted| seen.any(|line| mentioned(wanted, line, names) == *wanted))
+    expected.iter().all(|wanted| {
+        seen.any(|line| {
+            // A line that is passed over gives no name its text.
+            let mut here = names.clone();
+            let fits = mentioned(wanted, line, &mut here) == *wanted;
+            if fits {
+                *names = here;
+            }
+            fits
+        })
+    })
 }
 
 /// All of what was seen, with placeholders where they stand for it.
@@ -264,5 +272,18 @@ mod tests {
         check(&["a", "c"], true);
         check(&["c", "a"], false);
         check(&["a", "a"], false);
+    }
+
+    #[test]
+    fn only_a_line_that_fits_gives_a_name_its_text() {
+        let line = |text: &str, order: &str| json!({"message": text, "fields": {"order": order}});
+        let seen = [line("a", "1"), line("b", "2"), line("a", "2")];
+        let check = |wanted: &[&str], expected: bool| {
+            let wanted: Vec<_> = wanted.iter().map(|m| line(m, "${same:o}")).collect();
+            assert_eq!(in_order(&wanted, &seen, &mut Names::default()), expected);
+        };
+        check(&["b"], true);
+        check(&["b", "a"], true);
+        check(&["a", "b"], false);
     }
 }
