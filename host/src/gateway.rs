@@ -34,6 +34,7 @@ const LIMITS: http::Limits = http::Limits {
     name: "gateway",
     connections: 1024,
     head_wait: Duration::from_secs(30),
+    write_wait: Duration::from_secs(30),
     headers: 100,
     head_bytes: 400 << 10,
     keep_alive: true,

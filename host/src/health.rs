@@ -25,6 +25,7 @@ const LIMITS: http::Limits = http::Limits {
     name: "health",
     connections: 64,
     head_wait: Duration::from_secs(5),
+    write_wait: Duration::from_secs(5),
     headers: 64,
     head_bytes: 16 << 10,
     keep_alive: false,

@@ -1,6 +1,8 @@
 //! HTTP/1.1 connections: how many there may be at once, how large a head may be, and how long a
-//! client may take. `axum::serve` has no such limits: who sends nothing would keep a connection for
-//! ever. Must not know what is served.
+//! client may take. `axum::serve` has no such limits: who sends nothing, or reads nothing, would keep
+//! a connection for ever. Must not know what is served.
+
+mod taken;
 
 use std::io;
 use std::pin::pin;
@@ -19,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::shutdown::Shutdown;
+use taken::Taken;
 
 /// What the clients of one listener may take.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,9 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// For the head of a request, and between two: who says nothing makes room for others.
     pub(crate) head_wait: Duration,
+    /// For a client to take some of an answer: a stop of this length ends the connection. hyper has no
+    /// time of its own for that.
+    pub(crate) write_wait: Duration,
     /// Lines of a head.
     pub(crate) headers: usize,
     /// Bytes of a head.
@@ -98,7 +104,7 @@ async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, limit
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
         .keep_alive(limits.keep_alive)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Taken::new(stream, limits.write_wait)), service);
     let mut served = pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -132,3 +138,6 @@ async fn over(lifetime: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
