@@ -173,10 +173,13 @@ async fn the_request_timeout_is_that_of_a_query_without_one() {
 async fn the_events_timeout_is_that_of_a_publish() {
     let started = start(&["probe"], &[("NATS_EVENTS_TIMEOUT", "1")]).await;
     // Somebody listens, and nobody acknowledges.
+    let what = "STREAM.DELETE.conche-events";
+    started.wire.api(what, serde_json::json!({})).await;
     let client = started.wire.nats();
-    let _silent = client.subscribe("org.audit.Seen").await.unwrap();
+    let ty = "org.cyverse.events.Seen";
+    let _silent = client.subscribe(ty).await.unwrap();
     client.flush().await.unwrap();
-    let emit = r#"{"steps":[{"emit":{"type":"org.audit.Seen"}}]}"#;
+    let emit = r#"{"steps":[{"emit":{"type":"org.cyverse.events.Seen"}}]}"#;
     let asked = started.ask("cyverse.probe.Do", emit);
     let answer = tokio::time::timeout(BEFORE_THE_DEFAULT, asked).await;
     let fault = Fault::from_message(&answer.unwrap()).unwrap();
