@@ -1,6 +1,7 @@
 //! What exceeds the ceiling or the host, and which secrets the allow-list names.
 
 use super::{Granting, PolicyRules};
+use crate::policy::grants::Grant;
 use crate::policy::limits::{LIMITS, Limit, MEMORY, TABLE_ELEMENTS};
 use crate::policy::raw::{RawGrants, RawPolicy};
 use crate::settings::{ExpandError, Mistakes, Problem, Reference, Written};
@@ -40,30 +41,41 @@ impl PolicyRules {
             }
         }
         let switches = [
-            ("any-query", &raw.any_query, &ceiling.any_query),
-            ("any-event", &raw.any_event, &ceiling.any_event),
+            (
+                "any-query",
+                &raw.any_query,
+                &ceiling.any_query,
+                Grant::Query,
+            ),
+            (
+                "any-event",
+                &raw.any_event,
+                &ceiling.any_event,
+                Grant::Event,
+            ),
         ];
-        for (key, written, bound) in switches {
-            if let (
-                Some(Written {
-                    value: true,
-                    origin,
-                }),
-                Some(bound),
-            ) = (written, bound)
-                && !bound.value
-            {
-                let why = format!(
-                    "true is above the ceiling's false ({}): drop it, or set {key} = true in \
-                     [plugins.ceiling.grants]",
-                    bound.origin
-                );
-                mistakes.add(
-                    origin.clone(),
-                    format!("{section}grants.{key}"),
-                    Problem::Other(why),
-                );
-            }
+        for (key, written, bound, named) in switches {
+            let Some(Written {
+                value: true,
+                origin,
+            }) = written
+            else {
+                continue;
+            };
+            let bound = match (bound, ceiling.lists.get(&named)) {
+                (Some(bound), _) if bound.value => continue,
+                (Some(bound), _) => format!("the ceiling's false ({})", bound.origin),
+                // Whoever gets all the others would get those that the list keeps back.
+                (None, Some(list)) => {
+                    format!("the ceiling, which names {named} alone ({})", list.origin)
+                }
+                (None, None) => continue,
+            };
+            let why = format!(
+                "true is above {bound}: drop it, or set {key} = true in [plugins.ceiling.grants]"
+            );
+            let key = format!("{section}grants.{key}");
+            mistakes.add(origin.clone(), key, Problem::Other(why));
         }
     }
 

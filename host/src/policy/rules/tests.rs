@@ -260,6 +260,24 @@ users.toml:9: limits.memory: 1GiB is above the host's 256MiB: lower it, or raise
 }
 
 #[test]
+fn a_ceiling_that_names_some_leaves_no_default_unless_it_says_so() {
+    let ceiling = "ceiling.grants.event = 'org.a.>'\nceiling.grants.query = 'cyverse.a.>'";
+    let text = "grants.any-event = true\ngrants.any-query = true";
+    check(
+        ceiling,
+        text,
+        "users.toml:1: grants.any-event: true is above the ceiling, which names event alone (conche.toml:1): \
+         drop it, or set any-event = true in [plugins.ceiling.grants]\n\
+         users.toml:2: grants.any-query: true is above the ceiling, which names query alone (conche.toml:2): \
+         drop it, or set any-query = true in [plugins.ceiling.grants]",
+    );
+    let switched =
+        format!("{ceiling}\nceiling.grants.any-event = true\nceiling.grants.any-query = true");
+    check(&switched, text, "");
+    check("ceiling.grants.emit = 'org.a.>'", text, "");
+}
+
+#[test]
 fn built_in_defaults_are_cut_down_to_the_ceiling() {
     let p = policy(CEILING, "");
     assert_eq!(p.grants.query, patterns(&["cyverse.users.>"]));
