@@ -13,6 +13,7 @@ mod values;
 
 pub use document::{Document, Section};
 pub(crate) use document::{bytes, pattern};
+pub(crate) use expand::beside;
 pub use expand::{ExpandError, Lookups, Reference, expand};
 pub use mistake::{Mistake, Mistakes, Problem};
 pub use suggest::nearest;

@@ -73,7 +73,7 @@ impl Config {
             mode: inputs.mode,
             lookups: inputs.lookups,
             machine: inputs.machine,
-            file_dir: inputs.machine.current_dir.join(file_dir),
+            file_dir: tidied(&inputs.machine.current_dir.join(file_dir)),
             mistakes,
             explained: Vec::new(),
             origins: BTreeMap::new(),
@@ -192,17 +192,22 @@ impl Resolver<'_> {
     }
 
     fn absolute(&self, written: &Written<String>) -> PathBuf {
-        let base = match written.origin {
+        tidied(&self.base(&written.origin).join(&written.value))
+    }
+
+    /// Where relative paths begin.
+    fn base(&self, origin: &Origin) -> &Path {
+        match origin {
             Origin::File { .. } => &self.file_dir,
             _ => &self.machine.current_dir,
-        };
-        tidied(&base.join(&written.value))
+        }
     }
 
     /// A secret, its `${…}` looked up; never shown.
     fn secret(&mut self, key: &'static str, written: Text) -> Option<Secret> {
         let Written { value, origin } = written?;
-        match expand(&value, self.lookups, |_| Ok(())) {
+        let base = self.base(&origin);
+        match expand(&value, base, self.lookups, |_| Ok(())) {
             Ok(text) if text.trim().is_empty() => {
                 self.mistakes
                     .add(origin, key, Problem::Other("is empty".to_owned()));

@@ -2,6 +2,7 @@
 //! that `[plugins.ceiling]` may bound. No defaults here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +11,7 @@ use toml::de::DeValue;
 use super::grants::Grant;
 use super::limits::{LIMITS, Limit, Unit};
 use super::{InstanceMode, OnSwap, Start};
-use crate::settings::{Problem, Section, Written};
+use crate::settings::{Problem, Section, Written, beside};
 use crate::subject::SubjectPattern;
 
 /// A policy file, or `[plugins.default]`. `None` and absent entries: nothing was said.
@@ -133,6 +134,20 @@ impl Ceiling {
             env: s.strings("env"),
             files: s.strings("files"),
         }
+    }
+
+    /// The same, its relative paths begun at `dir`; `*` alone stands for every file.
+    pub(super) fn beside(mut self, dir: &Path) -> Ceiling {
+        let entry = |entry: String| match entry.as_str() {
+            "*" => entry,
+            path => beside(dir, path),
+        };
+        let entries = |list: Vec<String>| list.into_iter().map(entry).collect();
+        self.files = self.files.map(|files| {
+            let origin = files.origin;
+            Written::new(entries(files.value), origin)
+        });
+        self
     }
 }
 

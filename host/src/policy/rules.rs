@@ -5,6 +5,7 @@
 //! silence would surprise whoever wrote it. A built-in default is cut down, for nobody wrote it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::grants::Grant;
@@ -15,7 +16,7 @@ use super::{
     Start,
 };
 use crate::settings::{
-    ByteSize, Document, Lookups, Mistakes, Problem, Written, expand, format_duration,
+    ByteSize, Document, Lookups, Mistakes, Origin, Problem, Written, expand, format_duration,
 };
 use crate::subject::SubjectPattern;
 
@@ -53,6 +54,8 @@ pub struct PolicyRules {
     default: RawPolicy,
     ceiling: Ceiling,
     operator_file: String,
+    /// Where relative paths of that file begin.
+    operator_dir: PathBuf,
 }
 
 /// The file of one plugin's policy.
@@ -73,20 +76,22 @@ impl PolicyRules {
             default: RawPolicy::default(),
             ceiling: Ceiling::default(),
             operator_file: "conche.toml".to_owned(),
+            operator_dir: PathBuf::new(),
         }
     }
 
-    /// These rules with the operator's sections, which stand in `operator_file`. Notes where the
-    /// default exceeds the ceiling.
+    /// These rules with the operator's sections, which stand in that file, in that directory. Notes
+    /// where the default exceeds the ceiling.
     pub(crate) fn with_sections(
         mut self,
         default: RawPolicy,
         ceiling: Ceiling,
-        operator_file: &str,
+        (file, dir): (&str, &Path),
         mistakes: &mut Mistakes,
     ) -> PolicyRules {
-        self.ceiling = ceiling;
-        self.operator_file = operator_file.to_owned();
+        self.ceiling = ceiling.beside(dir);
+        self.operator_file = file.to_owned();
+        self.operator_dir = dir.to_owned();
         self.check(&default, "plugins.default.", mistakes);
         self.default = default;
         self
@@ -197,7 +202,8 @@ impl PolicyRules {
     ) -> BTreeMap<String, String> {
         let mut config = BTreeMap::new();
         for (key, written) in raw {
-            match expand(&written.value, lookups, |reference| {
+            let base = self.base(&written.origin);
+            match expand(&written.value, base, lookups, |reference| {
                 self.may_read(reference)
             }) {
                 Ok(value) => {
@@ -207,6 +213,16 @@ impl PolicyRules {
             }
         }
         config
+    }
+
+    /// Where relative paths begin: at the file that they stand in.
+    fn base<'a>(&'a self, origin: &'a Origin) -> &'a Path {
+        match origin {
+            Origin::File { file, .. } if *file != self.operator_file => {
+                Path::new(file).parent().unwrap_or(Path::new(""))
+            }
+            _ => &self.operator_dir,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the values behind the names come from: closures, so that tests need neither an
 /// environment nor files. Called once for each name that was found, and may block.
@@ -60,7 +60,8 @@ pub enum ExpandError {
 }
 
 /// The text with all its references replaced. One line break at the end of a file is dropped:
-/// nobody means it to be part of a password.
+/// nobody means it to be part of a password. A relative path begins at `base`: the directory of the
+/// file that the text stands in.
 ///
 /// `allowed` is asked first, for each reference: what is not allowed is never looked up.
 ///
@@ -68,6 +69,7 @@ pub enum ExpandError {
 /// The first reference that leads nowhere.
 pub fn expand(
     text: &str,
+    base: &Path,
     lookups: Lookups<'_>,
     allowed: impl Fn(&Reference) -> Result<(), ExpandError>,
 ) -> Result<String, ExpandError> {
@@ -84,7 +86,7 @@ pub fn expand(
         let (inner, after) = rest[at + 2..]
             .split_once('}')
             .ok_or(ExpandError::Unclosed)?;
-        let reference = Reference::parse(inner)?;
+        let reference = Reference::parse(inner, base)?;
         allowed(&reference)?;
         out.push_str(&reference.look_up(lookups)?);
         rest = after;
@@ -94,10 +96,10 @@ pub fn expand(
 }
 
 impl Reference {
-    fn parse(inner: &str) -> Result<Reference, ExpandError> {
+    fn parse(inner: &str, base: &Path) -> Result<Reference, ExpandError> {
         match inner.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(Reference::Env(name.to_owned())),
-            Some(("file", path)) if !path.is_empty() => Ok(Reference::File(path.to_owned())),
+            Some(("file", path)) if !path.is_empty() => Ok(Reference::File(beside(base, path))),
             _ => Err(ExpandError::Unknown {
                 inner: inner.to_owned(),
             }),
@@ -149,6 +151,17 @@ impl fmt::Debug for Lookups<'_> {
     }
 }
 
+/// A path as it is looked up and allowed: a relative one begins at `base`. `..` stays, for it leads
+/// elsewhere where there are links.
+pub(crate) fn beside(base: &Path, path: &str) -> String {
+    if Path::new(path).is_absolute() {
+        return path.to_owned();
+    }
+    // Its components leave `.` out.
+    let beside: PathBuf = base.join(path).components().collect();
+    beside.to_string_lossy().into_owned()
+}
+
 fn hint(inner: &str) -> String {
     let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if !inner.is_empty() && inner.chars().all(name) {
@@ -182,6 +195,7 @@ mod tests {
         };
         let found = expand(
             text,
+            Path::new("/run"),
             Lookups {
                 env: &env,
                 file: &file,
@@ -200,6 +214,8 @@ mod tests {
             Ok("pg://u:s3cret@h/from file!"),
         );
         check("$${env:DB} and ${env:DB}", Ok("${env:DB} and s3cret"));
+        check("${file:key} ${file:./key}", Ok("from file from file"));
+        check("${file:../no}", Err("${file:/run/../no}: entity not found"));
         check("${env:NO}", Err("${env:NO}: the variable is not set"));
         check("${file:/no}", Err("${file:/no}: entity not found"));
         check(

@@ -71,7 +71,8 @@ impl Resolver<'_> {
             self.explain(&key, value, &origin);
         }
         let rules = PolicyRules::new(bounds, granting);
-        let rules = rules.with_sections(raw.default, raw.ceiling, file, &mut self.mistakes);
+        let place = (file, self.file_dir.as_path());
+        let rules = rules.with_sections(raw.default, raw.ceiling, place, &mut self.mistakes);
         PluginsConfig {
             dir,
             policies,

@@ -236,6 +236,15 @@ fn flags_over_environment_over_file() {
     );
 }
 
+/// As every other path in a file.
+#[test]
+fn a_secrets_relative_path_begins_where_the_file_is() {
+    let config = of_file("nats.auth = { user = 'u', password = '${file:token}' }");
+    let password = Secret::new("t0ken");
+    let user = "u".to_owned();
+    assert_eq!(config.nats.auth, Auth::UserPassword { user, password });
+}
+
 const WHOLE: &str = r#"
         source = "https://example.org/{client_id}"
         [nats]

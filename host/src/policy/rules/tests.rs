@@ -33,7 +33,7 @@ fn rules(operator: &str, granting: Granting) -> Result<PolicyRules, Mistakes> {
     let rules = PolicyRules::new(bounds(), granting).with_sections(
         default,
         ceiling,
-        "conche.toml",
+        ("conche.toml", Path::new("/run")),
         &mut mistakes,
     );
     mistakes.finish(rules)
@@ -300,6 +300,35 @@ users.toml:5: config.d: ${env:MISSING}: the variable is not set
 users.toml:6: config.e: `${HOME}` is neither ${env:NAME} nor ${file:PATH}, did you mean ${env:HOME}?
 users.toml:7: config.f: ${file:/run/secrets/none}: entity not found"#,
     );
+}
+
+#[test]
+fn relative_paths_begin_where_the_file_is_that_names_them() {
+    let ceiling = "ceiling.files = ['secrets/key', 'users/*']";
+    let p = policy(ceiling, "config.a = '${file:/run/secrets/key}'");
+    assert_eq!(p.config["a"], "k3y");
+    let operator = format!("{ceiling}\ndefault.config.a = '${{file:secrets/key}}'");
+    assert_eq!(policy(&operator, "").config["a"], "k3y");
+    let rules = rules(ceiling, Granting::AsWritten).unwrap();
+    let text = "config.a = '${file:key}'\nconfig.b = '${file:../secrets/key}'";
+    let file = |path: &Path| Ok(path.display().to_string());
+    let lookups = Lookups {
+        env: &|_| None,
+        file: &file,
+    };
+    let resolve = |path| {
+        let text = Some(text);
+        rules.resolve(PolicyFile { path, text }, lookups)
+    };
+    let mistakes = resolve("/run/users/a.toml").unwrap_err().to_string();
+    assert_eq!(
+        mistakes,
+        "/run/users/a.toml:2: config.b: ${file:/run/users/../secrets/key} is not allowed: \
+         add \"/run/users/../secrets/key\" to files in [plugins.ceiling] of conche.toml"
+    );
+    let mistakes = resolve("/srv/a.toml").unwrap_err().to_string();
+    let denied = "${file:/srv/key} is not allowed";
+    assert!(mistakes.contains(denied), "{mistakes}");
 }
 
 #[test]
