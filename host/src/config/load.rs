@@ -1,6 +1,8 @@
 //! The only place where configuration meets the real environment, files and machine.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Config, Flags, Inputs, Machine, Mode};
@@ -8,6 +10,9 @@ use crate::settings::{Lookups, Mistakes};
 
 /// Read from the working directory when neither `--config` nor `CONCHE_CONFIG` names a file.
 pub const CONFIG_FILE: &str = "conche.toml";
+
+/// The largest file that `${file:…}` reads, in bytes: keys and certificates have some thousands.
+const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -120,8 +125,28 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The text of a regular file: a pipe may never be written to, and a device never end.
 fn read_text(path: &Path) -> io::Result<String> {
-    std::fs::read_to_string(path)
+    let no_file = || io::Error::other("is no regular file");
+    if !path.metadata()?.is_file() {
+        return Err(no_file());
+    }
+    // Should a pipe take its place now, that is no place to wait, either.
+    let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(no_file());
+    }
+    let mut text = String::new();
+    file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > SECRET_BYTES_MAX {
+        let why = format!("has more than the {SECRET_BYTES_MAX} bytes that a secret may have");
+        return Err(io::Error::other(why));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -156,6 +181,26 @@ mod tests {
                 path.to_string_lossy().into_owned(),
                 "source = 'x'".to_owned()
             ))
+        );
+    }
+
+    #[test]
+    fn a_secret_is_a_regular_file_and_no_large_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let check = |path: &Path, expected: &str| {
+            let found = read_text(path).map_err(|error| error.to_string());
+            assert_eq!(found, Err(expected.to_owned()));
+        };
+        check(&path, "No such file or directory (os error 2)");
+        check(dir.path(), "is no regular file");
+        check(Path::new("/dev/zero"), "is no regular file");
+        std::fs::write(&path, "s3cret").unwrap();
+        assert_eq!(read_text(&path).unwrap(), "s3cret");
+        std::fs::write(&path, "x".repeat((64 << 10) + 1)).unwrap();
+        check(
+            &path,
+            "has more than the 65536 bytes that a secret may have",
         );
     }
 

@@ -24,7 +24,7 @@ const SECTION: &str = "section";
 #[derive(Debug)]
 pub struct Document<'t> {
     file: String,
-    text: &'t str,
+    lines: Lines,
     root: Spanned<DeTable<'t>>,
     mistakes: RefCell<Mistakes>,
 }
@@ -38,6 +38,10 @@ pub struct Section<'d> {
     asked: Vec<&'static str>,
 }
 
+/// Where the lines of a text end: each value asks for its line, and there may be many.
+#[derive(Debug)]
+struct Lines(Vec<usize>);
+
 impl<'t> Document<'t> {
     /// Parses the text. `file` is what its origins will say.
     ///
@@ -45,12 +49,12 @@ impl<'t> Document<'t> {
     /// Every mistake of syntax; what else may be wrong can't be told then.
     pub fn parse(file: &str, text: &'t str) -> Result<Document<'t>, Mistakes> {
         let (root, errors) = DeTable::parse_recoverable(text);
+        let lines = Lines::of(text);
         let mut mistakes = Mistakes::default();
         for error in errors {
-            let line = line_of(text, error.span().unwrap_or(0..0).start);
             let origin = Origin::File {
                 file: file.to_owned(),
-                line,
+                line: lines.at(error.span().unwrap_or(0..0).start),
             };
             mistakes.add(
                 origin,
@@ -61,7 +65,7 @@ impl<'t> Document<'t> {
         let mistakes = RefCell::new(mistakes.finish(Mistakes::default())?);
         Ok(Document {
             file: file.to_owned(),
-            text,
+            lines,
             root,
             mistakes,
         })
@@ -87,8 +91,20 @@ impl<'t> Document<'t> {
     fn origin(&self, span: Range<usize>) -> Origin {
         Origin::File {
             file: self.file.clone(),
-            line: line_of(self.text, span.start),
+            line: self.lines.at(span.start),
         }
+    }
+}
+
+impl Lines {
+    fn of(text: &str) -> Lines {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Lines(breaks.map(|(at, _)| at).collect())
+    }
+
+    /// The line of a byte, counted from 1.
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset) + 1
     }
 }
 
@@ -274,10 +290,6 @@ pub(crate) fn pattern(text: &str) -> Result<SubjectPattern, Problem> {
 fn same_key(a: &str, b: &str) -> bool {
     let folded = |b: u8| if b == b'-' { b'_' } else { b };
     a.len() == b.len() && a.bytes().map(folded).eq(b.bytes().map(folded))
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
 }
 
 fn wanted(wanted: &'static str, found: &DeValue<'_>) -> Problem {

@@ -117,3 +117,17 @@ fn broken_syntax_is_told_with_its_lines() {
     assert!(mistakes.starts_with("f.toml:1: "), "{mistakes}");
     assert!(mistakes.contains("\nf.toml:3: "), "{mistakes}");
 }
+
+/// Each entry has its line: to count it from the beginning each time would take minutes.
+#[test]
+fn a_file_with_many_entries_is_read_quickly() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for number in 0..50_000 {
+        writeln!(text, "key{number} = 'v'").unwrap();
+    }
+    let document = Document::parse("a.toml", &text).unwrap();
+    let entries = document.read(Section::entries);
+    let last = entries.iter().find(|(key, _)| key == "key49999").unwrap();
+    assert_eq!(last.1.origin.to_string(), "a.toml:50000");
+}
