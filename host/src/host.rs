@@ -339,7 +339,7 @@ async fn keep_looking(mut reload: Reload, mut watch: Watch, shutdown: Shutdown) 
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
-            () = watch.changed() => {}
+            () = watch.changed(None) => {}
         }
         // Cut short by the end: what is being compiled then is not waited for.
         tokio::select! {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 /// How long a directory must be quiet: longer than a copy of a component and an editor's dance of
@@ -44,6 +44,8 @@ struct Directory {
     /// What lay under the path when it was watched: a watch stays with a directory that is moved
     /// away, and ends with one that is removed.
     watched: Option<FileId>,
+    /// The watch may have ended.
+    is_doubtful: bool,
     is_missing: bool,
     complained: bool,
 }
@@ -83,10 +85,14 @@ impl Watch {
         watch
     }
 
-    /// Waits until something changed and is quiet again, or it is time for another look. Cancel
-    /// safe.
-    pub async fn changed(&mut self) {
-        self.wait().await;
+    /// Waits until something changed and is quiet again, or it is time for another look: `by` then
+    /// at the latest. Cancel safe.
+    pub async fn changed(&mut self, by: Option<std::time::Instant>) {
+        let told = self.wait(by.map(Instant::from_std)).await;
+        for directory in &mut self.directories {
+            // Perhaps it was replaced: that ends a watch, and the new one may have the id of the old.
+            directory.is_doubtful |= told;
+        }
         for directory in &mut self.directories {
             let there = tokio::fs::metadata(&directory.path).await.ok();
             directory.agree(there.as_ref(), self.watcher.as_mut());
@@ -94,7 +100,7 @@ impl Watch {
     }
 
     /// Whether the watcher told of a change; if not, the time was up.
-    async fn wait(&mut self) -> bool {
+    async fn wait(&mut self, by: Option<Instant>) -> bool {
         if self.unquiet_since.is_none() {
             let is_missing = self.directories.iter().any(|it| it.is_missing);
             let patience = if is_missing {
@@ -102,7 +108,9 @@ impl Watch {
             } else {
                 RESCAN_EVERY
             };
-            if timeout(patience, self.events.recv()).await.is_ok() {
+            let rescan = Instant::now() + patience;
+            let by = by.map_or(rescan, |by| by.min(rescan));
+            if timeout_at(by, self.events.recv()).await.is_ok() {
                 self.unquiet_since = Some(Instant::now());
             }
         }
@@ -126,16 +134,18 @@ impl Directory {
         Directory {
             path,
             watched: None,
+            is_doubtful: false,
             is_missing: false,
             complained: false,
         }
     }
 
-    /// Watches what lies under the path now, unless it is what is watched already.
+    /// Watches what lies under the path now, unless it surely is what is watched already.
     fn agree(&mut self, there: Option<&Metadata>, watcher: Option<&mut RecommendedWatcher>) {
         let id = there.map(|metadata| (metadata.dev(), metadata.ino()));
         self.is_missing = id.is_none();
-        let Some(watcher) = watcher.filter(|_| id != self.watched) else {
+        let is_doubtful = std::mem::take(&mut self.is_doubtful);
+        let Some(watcher) = watcher.filter(|_| is_doubtful || id != self.watched) else {
             return;
         };
         if self.watched.take().is_some() {
@@ -201,7 +211,7 @@ mod tests {
 
     /// Until the watcher, and not the clock, tells of a change.
     async fn heard(watch: &mut Watch) {
-        let wait = async { while !watch.wait().await {} };
+        let wait = async { while !watch.wait(None).await {} };
         timeout(DEADLINE, wait).await.unwrap();
     }
 
@@ -227,17 +237,37 @@ mod tests {
             take_away(&dir, &aside);
             let missed = async {
                 while !watch.directories[0].is_missing {
-                    watch.changed().await;
+                    watch.changed(None).await;
                 }
             };
             timeout(DEADLINE, missed).await.unwrap();
             std::fs::create_dir(&dir).unwrap();
             let back = async {
                 while watch.directories[0].watched.is_none() {
-                    watch.changed().await;
+                    watch.changed(None).await;
                 }
             };
             timeout(DEADLINE, back).await.unwrap();
+            std::fs::write(dir.join("a"), "a").unwrap();
+            heard(&mut watch).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_replaced_in_one_go_is_watched_again() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("plugins");
+        std::fs::create_dir(&dir).unwrap();
+        let mut watch = Watch::start(&[&dir]);
+        // Often the new one has the inode of the old.
+        for _ in 0..3 {
+            std::fs::remove_dir_all(&dir).unwrap();
+            std::fs::create_dir(&dir).unwrap();
+            let told = watch.changed(None);
+            timeout(DEADLINE, told).await.unwrap();
+            // To watch anew is no change: looks would follow each other without end.
+            let soon = Instant::now() + QUIET * 3;
+            assert!(!watch.wait(Some(soon)).await);
             std::fs::write(dir.join("a"), "a").unwrap();
             heard(&mut watch).await;
         }
@@ -263,9 +293,9 @@ mod tests {
             }
         });
         let began = Instant::now();
-        assert!(watch.wait().await);
+        assert!(watch.wait(None).await);
         assert!(began.elapsed() >= QUIET * 3, "{:?}", began.elapsed());
-        assert!(!watch.wait().await);
+        assert!(!watch.wait(None).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -280,7 +310,7 @@ mod tests {
             }
         });
         let began = Instant::now();
-        assert!(watch.wait().await);
+        assert!(watch.wait(None).await);
         assert!(began.elapsed() <= QUIET_WAIT_MAX + QUIET);
     }
 
@@ -288,7 +318,7 @@ mod tests {
     async fn a_directory_that_is_missing_is_asked_after_more_often() {
         let mut watch = Watch::start(&["/none".as_ref()]);
         let began = Instant::now();
-        assert!(!watch.wait().await);
+        assert!(!watch.wait(None).await);
         assert!(began.elapsed() < RESCAN_EVERY);
     }
 }

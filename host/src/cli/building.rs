@@ -95,7 +95,7 @@ pub(super) fn follow(
             Watch::start(&dirs)
         };
         while !builders.iter().any(Builder::is_stale) {
-            runtime.block_on(watch.changed());
+            runtime.block_on(watch.changed(None));
         }
         for builder in builders.iter_mut().filter(|builder| builder.is_stale()) {
             if let Ok((project, built)) = builder.build() {
