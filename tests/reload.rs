@@ -171,6 +171,9 @@ async fn registrations_that_could_never_be_served_are_refused() {
         assert!(refusal.contains(reason), "{how}: {refusal}");
     }
     assert_eq!(host.host.dispatcher().registry().ops().count(), 0);
+    // What never served is not counted: its ops are no series.
+    let metrics = host.metrics();
+    assert!(!metrics.contains("cyverse.hostile."), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,6 @@ use std::sync::{Arc, LazyLock};
 use conche::config::{CacheConfig, Config};
 use conche::embedded::Bus;
 use conche::envelope::Payload;
-use conche::metrics::Metrics;
 use conche::outbound::Outbound;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{PluginName, Policy};
@@ -91,7 +90,7 @@ pub(crate) async fn load_file(
         outbound,
     );
     tenant.stage = stage;
-    Plugin::load(compiled, tenant, &Metrics::new()).await
+    Plugin::load(compiled, tenant).await
 }
 
 /// Asks a plugin, past dispatch.

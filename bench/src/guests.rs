@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use conche::config::{Config, Flags, Mode};
 use conche::envelope::CloudEvent;
 use conche::host::embedded_bus;
-use conche::metrics::Metrics;
 use conche::outbound::Outbound;
 use conche::plugin::Plugin;
 use conche::policy::{InstanceMode, Policy};
@@ -180,7 +179,7 @@ impl Bench {
             self.outbound.clone(),
         );
         tenant.stage = stage;
-        Ok(Plugin::load(compiled, tenant, &Metrics::new()).await?)
+        Ok(Plugin::load(compiled, tenant).await?)
     }
 }
 

@@ -51,15 +51,12 @@ pub enum RegisterError {
 }
 
 impl Plugin {
-    /// Instantiates the component once, runs `register`, and drops the instance.
+    /// Instantiates the component once, runs `register`, and drops the instance. What it counts
+    /// is shown nowhere, until [`Plugin::counted_by`] says where.
     ///
     /// # Errors
     /// [`RegisterError`]
-    pub async fn load(
-        compiled: Compiled,
-        tenant: Tenant,
-        metrics: &Metrics,
-    ) -> Result<Plugin, RegisterError> {
+    pub async fn load(compiled: Compiled, tenant: Tenant) -> Result<Plugin, RegisterError> {
         let tenant = Arc::new(tenant);
         let limit = tenant.policy.limits.register_deadline;
         let tried = async {
@@ -73,15 +70,21 @@ impl Plugin {
         let handlers = registrations.listeners.clone();
         // It was just made, and nobody else has it.
         let _ = tenant.listener_handlers.set(handlers);
-        let ops = registrations.queries.iter().map(|(_, op)| op.as_str());
         Ok(Plugin {
-            metrics: metrics.plugin(&tenant.name, ops),
+            metrics: counters(&tenant, &registrations, &Metrics::new()),
             lanes: Lanes::new(tenant.policy.limits.concurrency, WAITING_MAX),
             idle: compiled.shelf(),
             compiled,
             tenant,
             registrations,
         })
+    }
+
+    /// The same, counted among others: for a version that will serve, since series stay.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: &Metrics) -> Plugin {
+        self.metrics = counters(&self.tenant, &self.registrations, metrics);
+        self
     }
 
     /// Its name: the file's stem.
@@ -204,4 +207,9 @@ impl Plugin {
             of: self.policy().limits.deadline,
         })
     }
+}
+
+fn counters(tenant: &Tenant, registrations: &Registrations, metrics: &Metrics) -> PluginMetrics {
+    let ops = registrations.queries.iter().map(|(_, op)| op.as_str());
+    metrics.plugin(&tenant.name, ops)
 }

@@ -104,7 +104,11 @@ impl Registry {
         self.any_query.as_ref()
     }
 
-    fn conflict(&self, plugin: &Plugin) -> Result<(), Conflict> {
+    /// Whether a plugin could be in it.
+    ///
+    /// # Errors
+    /// Those of [`Registry::with`].
+    pub fn conflict(&self, plugin: &Plugin) -> Result<(), Conflict> {
         for (_, op) in &plugin.registrations().queries {
             if let Some(route) = self.queries.get(op)
                 && route.plugin.name() != plugin.name()

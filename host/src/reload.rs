@@ -273,12 +273,14 @@ impl Reload {
             stage: None,
             name,
         };
-        let metrics = self.dispatcher.metrics();
-        let plugin = Plugin::load(compiled, tenant, metrics).await?;
+        let plugin = Plugin::load(compiled, tenant).await?;
         checks::registrations(&plugin, &self.config, &self.outbound).await?;
-        let plugin = Arc::new(plugin);
-        let registry = self.dispatcher.registry().with(plugin.clone())?;
-        self.swap(registry);
+        let registry = self.dispatcher.registry();
+        registry.conflict(&plugin)?;
+        // Only now: what is refused leaves no series behind.
+        let metrics = self.dispatcher.metrics();
+        let plugin = Arc::new(plugin.counted_by(metrics));
+        self.swap(registry.with(plugin.clone())?);
         let serving = self.dispatcher.registry().plugins().count();
         metrics.swapped(plugin.name(), serving);
         announce(&plugin);

@@ -8,7 +8,6 @@ use super::{Candidate, limits};
 use crate::config::Config;
 use crate::envelope::{CloudEvent, Payload, new_id, now};
 use crate::host::embedded_bus;
-use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::plugin::{Plugin, RegisterError};
 use crate::policy::limits::Limit;
@@ -71,7 +70,7 @@ impl Rehearsal {
         let stage = Arc::new(Stage::new(None));
         tenant.stage = Some(stage.clone());
         let began = Instant::now();
-        let plugin = Plugin::load(candidate.compiled.clone(), tenant, &Metrics::new()).await;
+        let plugin = Plugin::load(candidate.compiled.clone(), tenant).await;
         let mut rehearsal = Rehearsal {
             plugin,
             denied: Vec::new(),

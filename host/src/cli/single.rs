@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use conche::config::{Config, lookups};
 use conche::host;
-use conche::metrics::Metrics;
 use conche::outbound::Outbound;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{Granting, NameError, PluginName, Policy, PolicyFile};
@@ -75,7 +74,7 @@ impl Opened {
             outbound.clone(),
         );
         tenant.stage = stage;
-        let loaded = Plugin::load(self.compiled, tenant, &Metrics::new()).await;
+        let loaded = Plugin::load(self.compiled, tenant).await;
         Ok(Single {
             plugin: loaded.with_context(|| quoted(&self.path))?,
             outbound,

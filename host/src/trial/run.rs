@@ -14,7 +14,6 @@ use super::seen::{self, Seen};
 use crate::config::Config;
 use crate::envelope::{CloudEvent, Message};
 use crate::host::embedded_bus;
-use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::plugin::{Plugin, RegisterError};
 use crate::policy::{PluginName, Policy};
@@ -145,7 +144,7 @@ impl Candidate {
         let digest = self.compiled.digest;
         let mut tenant = Tenant::alone(name, digest, policy, config, outbound.clone());
         tenant.stage = Some(stage.clone());
-        let plugin = Plugin::load(self.compiled.clone(), tenant, &Metrics::new()).await?;
+        let plugin = Plugin::load(self.compiled.clone(), tenant).await?;
         let allowed = reload::check_registrations(&plugin, &self.config, outbound).await;
         allowed.map_err(|denied| Unloaded::Denied(denied.to_string()))?;
         Ok(plugin)
