@@ -209,6 +209,23 @@ async fn an_op_that_a_new_version_lets_go_of_goes_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_loser_is_tried_again_when_another_loser_lets_go() {
+    let host = TestHost::start(&[]).await;
+    host.put("holder", &bytes("versioned_v1"));
+    host.put("moves", &bytes("greeter"));
+    host.serves("holder").await;
+    host.serves("moves").await;
+    host.put("waits", &bytes("greeter"));
+    host.refuses("waits", "is served by plugin `moves`").await;
+    // The younger file: it is tried after the one that waits for what it has.
+    host.put("moves", &bytes("versioned_v2"));
+    host.refuses("moves", "is served by plugin `holder`").await;
+    std::fs::remove_file(host.path("holder")).unwrap();
+    host.serves("moves").await;
+    host.serves("waits").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn at_the_start_an_op_goes_to_the_older_file() {
     let dir = tempfile::tempdir().unwrap();
     let now = std::time::SystemTime::now();

@@ -156,8 +156,9 @@ impl Reload {
                     for found in found.iter().cloned() {
                         let_go |= self.consider(found).await;
                     }
-                    if let_go {
-                        self.try_losers_again(found).await;
+                    // A loser may let go of what another one wants; each does so once.
+                    while let_go {
+                        let_go = self.try_losers_again(&found).await;
                     }
                 }
             }
@@ -202,14 +203,17 @@ impl Reload {
         !gone.is_empty()
     }
 
-    /// An op may be free now that another plugin had: those who lost it are tried again.
-    async fn try_losers_again(&mut self, found: Vec<Found>) {
+    /// An op may be free now that another plugin had: those who lost it are tried again. Whether
+    /// one of them let go of something in turn.
+    async fn try_losers_again(&mut self, found: &[Found]) -> bool {
+        let mut let_go = false;
         for found in found {
             if self.tried.get(&found.name).is_some_and(|last| last.lost) {
                 self.tried.remove(&found.name);
-                self.consider(found).await;
+                let_go |= self.consider(found.clone()).await;
             }
         }
+        let_go
     }
 
     /// Loads one file's version unless it was tried already. Whether it took the place of another
