@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use conche::host::{Host, Runtimes};
 use conche::sandbox::Digest;
@@ -79,18 +80,41 @@ async fn a_plugins_directory_that_is_missing_is_said_at_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policies_directory_that_is_missing_is_said() {
-    let config = "plugins.policies = '/none'";
+async fn a_policies_directory_that_is_missing_is_said_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
     let setup = Setup {
-        guests: &["versioned_v1"],
-        config,
+        config: "plugins.policies = '/none'",
+        ..Setup::default()
+    };
+    let error = Host::start(setup.config(dir.path()), &Runtimes::one())
+        .await
+        .unwrap_err()
+        .to_string();
+    let expected =
+        "policies directory `/none` does not exist or is no directory: create it, or name another";
+    assert_eq!(error, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_policies_directory_is_away_nothing_changes() {
+    let base = tempfile::tempdir().unwrap();
+    let (policies, aside) = (base.path().join("policies"), base.path().join("aside"));
+    std::fs::create_dir(&policies).unwrap();
+    std::fs::write(policies.join("greeter.toml"), "limits.deadline = '1234ms'").unwrap();
+    let config = format!("plugins.policies = '{}'", policies.display());
+    let setup = Setup {
+        guests: &["greeter"],
+        config: &config,
         ..Setup::default()
     };
     let host = TestHost::with(setup).await;
-    let report = host.reports(|report| report.looks > 0).await;
-    let said = report.passed_over.get(Path::new("/none")).unwrap();
-    assert_eq!(said, "is no directory: every plugin has the default policy");
-    assert_eq!(version(&host).await, "1.0.0");
+    let before = host.serving("greeter").unwrap();
+    std::fs::rename(&policies, &aside).unwrap();
+    let away = host.reports(|report| report.unreadable.is_some()).await;
+    host.reports(|report| report.looks > away.looks + 1).await;
+    std::fs::rename(&aside, &policies).unwrap();
+    host.reports(|report| report.unreadable.is_none()).await;
+    assert!(Arc::ptr_eq(&before, &host.serving("greeter").unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,4 +161,18 @@ async fn plugins_may_lie_on_another_file_system() {
     }
     std::fs::remove_file(&file).unwrap();
     host.reports(|report| report.plugins.is_empty()).await;
+}
+
+/// A secret that is no file would be waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_policy_that_names_a_pipe_is_refused() {
+    let base = tempfile::tempdir().unwrap();
+    let pipe = base.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let host = TestHost::start(&["versioned_v1"]).await;
+    let text = format!("config.token = '${{file:{}}}'", pipe.display());
+    host.put_policy("versioned_v1", &text);
+    host.refuses("versioned_v1", "is no regular file").await;
+    assert_eq!(version(&host).await, "1.0.0");
 }

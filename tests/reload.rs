@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -277,6 +278,40 @@ async fn a_policy_alone_makes_a_new_version() {
     };
     let new = tokio::time::timeout(DEADLINE, swapped).await.unwrap();
     assert_eq!(new.digest(), old.digest());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_is_empty_or_away_for_a_moment_is_not_taken() {
+    let text = "limits.deadline = '1234ms'";
+    let setup = Setup {
+        guests: &["greeter"],
+        policies: &[("greeter", text)],
+        ..Setup::default()
+    };
+    let host = TestHost::with(setup).await;
+    let before = host.serving("greeter").unwrap();
+    let policy = host.dir.path().join("greeter.toml");
+    let moments: [fn(&Path); 2] = [
+        |policy| drop(File::create(policy).unwrap()),
+        |policy| std::fs::remove_file(policy).unwrap(),
+    ];
+    for moment in moments {
+        let looks = host.host.report().borrow().looks;
+        moment(&policy);
+        host.reports(|report| report.looks > looks + 1).await;
+        std::fs::write(&policy, text).unwrap();
+        let looks = host.host.report().borrow().looks;
+        host.reports(|report| report.looks > looks + 1).await;
+        assert!(Arc::ptr_eq(&before, &host.serving("greeter").unwrap()));
+    }
+    // For good, it is: then the defaults decide.
+    std::fs::remove_file(&policy).unwrap();
+    let default = async {
+        while Arc::ptr_eq(&before, &host.serving("greeter").unwrap()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, default).await.unwrap();
 }
 
 /// `versioned.wasm` → `..data/versioned.wasm`, `..data` → a directory with a date: what a

@@ -4,7 +4,7 @@
 mod probes;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -58,13 +58,15 @@ pub struct Host {
     shutdown: Shutdown,
 }
 
-/// The plugins directory is not there: a mistake of the configuration.
+/// The plugins or the policies directory is not there: a mistake of the configuration.
 #[derive(Debug, Error)]
 #[error(
-    "plugins directory `{}` does not exist or is no directory: create it, or name another",
+    "{holds} directory `{}` does not exist or is no directory: create it, or name another",
     .dir.display()
 )]
 pub struct NoDirectory {
+    /// What should lie in it.
+    pub holds: &'static str,
     /// As it was configured.
     pub dir: PathBuf,
 }
@@ -102,7 +104,8 @@ impl Host {
         shutdown: Shutdown,
     ) -> anyhow::Result<Host> {
         let config = Arc::new(config);
-        check_directory(&config)?;
+        check_directory("plugins", &config.plugins.dir)?;
+        check_directory("policies", &config.plugins.policies)?;
         // What can be refused by the machine comes before anybody is served.
         let gateway = match config.gateway.listen {
             Some(address) => Some(listen(address).await?),
@@ -252,11 +255,13 @@ async fn glance(config: Arc<Config>, nats: Nats, shutdown: Shutdown) {
     }
 }
 
-fn check_directory(config: &Config) -> Result<(), NoDirectory> {
-    let dir = &config.plugins.dir;
+fn check_directory(holds: &'static str, dir: &Path) -> Result<(), NoDirectory> {
     match dir.is_dir() {
         true => Ok(()),
-        false => Err(NoDirectory { dir: dir.clone() }),
+        false => Err(NoDirectory {
+            holds,
+            dir: dir.to_owned(),
+        }),
     }
 }
 
@@ -339,7 +344,7 @@ async fn keep_looking(mut reload: Reload, mut watch: Watch, shutdown: Shutdown) 
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
-            () = watch.changed(None) => {}
+            () = watch.changed(reload.look_again()) => {}
         }
         // Cut short by the end: what is being compiled then is not waited for.
         tokio::select! {

@@ -3,28 +3,30 @@
 
 mod checks;
 mod files;
+mod refusal;
 mod report;
+mod settling;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::outbound::Outbound;
-use crate::plugin::{Plugin, RegisterError};
+use crate::plugin::Plugin;
 use crate::policy::{PluginName, Policy};
-use crate::registry::{Conflict, Registry};
-use crate::sandbox::{Digest, Failure, LoadError, Sandbox, Tenant};
-use crate::settings::Mistakes;
+use crate::registry::Registry;
+use crate::sandbox::{Compiled, Digest, Sandbox, Tenant};
 use files::{Files, Found};
+use settling::Settling;
 
 pub use checks::{Denied, denials, registrations as check_registrations};
 pub use files::{read_component, read_policy};
+pub use refusal::Refusal;
 pub use report::{Report, Standing};
 
 /// Keeps the registry equal to the plugins directory.
@@ -37,11 +39,15 @@ pub struct Reload {
     files: Files,
     /// What was last tried for each plugin, and how it ended.
     tried: BTreeMap<PluginName, Tried>,
+    /// Policies that wait until nobody can be writing them any more.
+    settling: Settling,
+    /// When the first of them may be taken.
+    look_again: Option<Instant>,
     changes: watch::Sender<u64>,
     report: watch::Sender<Report>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Tried {
     digest: Result<Digest, String>,
     policy: String,
@@ -55,57 +61,17 @@ struct Tried {
 /// Before a version is tried again that the server's streams did not suit.
 const TRY_AGAIN: Duration = Duration::from_secs(15);
 
-/// Why a version does not serve.
-#[derive(Debug, Error)]
-pub enum Refusal {
-    /// The file or its policy.
-    #[error("{0}")]
-    Unreadable(String),
-    /// Its bytes.
-    #[error("{0}")]
-    Load(#[from] LoadError),
-    /// Its policy file.
-    #[error("its policy is wrong:\n{0}")]
-    Policy(Mistakes),
-    /// What its `register` said or did.
-    #[error("{0}")]
-    Register(#[from] RegisterError),
-    /// What it registered.
-    #[error("{0}")]
-    Denied(#[from] Denied),
-    /// Another plugin was first.
-    #[error("{0}")]
-    Conflict(#[from] Conflict),
-    /// The host's own failure.
-    #[error("{0}")]
-    Internal(String),
-}
-
-impl Refusal {
-    /// Whether it may be otherwise in a while, without a change of the plugin: the server's word,
-    /// or that the machine was busy.
-    fn may_pass(&self) -> bool {
-        match self {
-            Refusal::Denied(denied) => denied.may_pass(),
-            Refusal::Register(RegisterError::Failed(failure)) => matches!(
-                failure,
-                Failure::DeadlineExceeded { .. } | Failure::NotStarted { .. }
-            ),
-            Refusal::Internal(_) => true,
-            _ => false,
-        }
-    }
-
-    /// A word for metrics.
-    fn kind(&self) -> &'static str {
-        match self {
-            Refusal::Unreadable(_) => "unreadable",
-            Refusal::Load(_) => "component",
-            Refusal::Policy(_) => "policy",
-            Refusal::Register(_) => "register",
-            Refusal::Denied(_) => "denied",
-            Refusal::Conflict(_) => "conflict",
-            Refusal::Internal(_) => "internal",
+impl Tried {
+    fn of(found: &Found) -> Tried {
+        Tried {
+            digest: found.digest.clone(),
+            policy: match &found.policy {
+                Ok(policy) => policy.digest.clone(),
+                Err(none) => Refusal::from(none.clone()).to_string(),
+            },
+            refusal: None,
+            again: None,
+            lost: false,
         }
     }
 }
@@ -125,6 +91,8 @@ impl Reload {
             outbound,
             files: Files::default(),
             tried: BTreeMap::new(),
+            settling: Settling::default(),
+            look_again: None,
             changes: watch::Sender::new(0),
             report: watch::Sender::default(),
         }
@@ -133,6 +101,11 @@ impl Reload {
     /// Counts swaps: whoever follows the registry looks again when it changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// When the next look is due, whatever changes until then.
+    pub fn look_again(&self) -> Option<Instant> {
+        self.look_again
     }
 
     /// What the last look found.
@@ -144,6 +117,8 @@ impl Reload {
     pub async fn look(&mut self) {
         let config = self.config.clone();
         let mut files = std::mem::take(&mut self.files);
+        self.look_again = None;
+        // All that may wait for a file, secrets that policies name included.
         let looked = tokio::task::spawn_blocking(move || {
             let found = files.look(&config.plugins);
             (files, found)
@@ -153,7 +128,7 @@ impl Reload {
                 self.files = files;
                 if let Some(found) = found {
                     let mut let_go = self.retire_missing(&found);
-                    for found in found.iter().cloned() {
+                    for found in &found {
                         let_go |= self.consider(found).await;
                     }
                     // A loser may let go of what another one wants; each does so once.
@@ -194,6 +169,7 @@ impl Reload {
             .filter(|name| !here(name))
             .collect();
         self.tried.retain(|name, _| here(name));
+        self.settling.retain(here);
         for name in &gone {
             self.swap(self.dispatcher.registry().without(name));
             let serving = self.dispatcher.registry().plugins().count();
@@ -208,9 +184,9 @@ impl Reload {
     async fn try_losers_again(&mut self, found: &[Found]) -> bool {
         let mut let_go = false;
         for found in found {
-            if self.tried.get(&found.name).is_some_and(|last| last.lost) {
-                self.tried.remove(&found.name);
-                let_go |= self.consider(found.clone()).await;
+            if let Some(last) = self.tried.get_mut(&found.name).filter(|last| last.lost) {
+                last.again = Some(Instant::now());
+                let_go |= self.consider(found).await;
             }
         }
         let_go
@@ -218,53 +194,71 @@ impl Reload {
 
     /// Loads one file's version unless it was tried already. Whether it took the place of another
     /// version, which may have let go of something.
-    async fn consider(&mut self, found: Found) -> bool {
-        let policy = found.policy(&self.config.plugins);
-        let mut tried = Tried {
-            digest: found.digest.clone(),
-            policy: match &policy {
-                Ok(policy) => policy.digest.clone(),
-                Err(refusal) => refusal.to_string(),
-            },
-            refusal: None,
-            again: None,
-            lost: false,
-        };
-        if let Some(last) = self.tried.get(&found.name) {
-            let same = last.digest == tried.digest && last.policy == tried.policy;
-            let due = last.again.is_some_and(|again| again <= Instant::now());
-            if same && !due {
-                return false;
-            }
+    async fn consider(&mut self, found: &Found) -> bool {
+        if self.has_to_settle(found) {
+            return false;
         }
-        let name = found.name.clone();
-        let is_swap = self.dispatcher.registry().plugin(&name).is_some();
-        let result = match policy {
+        let mut tried = Tried::of(found);
+        let last = self.tried.get(&found.name);
+        let last = last.filter(|last| last.digest == tried.digest && last.policy == tried.policy);
+        if last.is_some_and(|last| last.again.is_none_or(|again| again > Instant::now())) {
+            return false;
+        }
+        let name = &found.name;
+        let is_swap = self.dispatcher.registry().plugin(name).is_some();
+        let result = match found.policy.clone() {
             Ok(policy) => self.load(found, policy).await,
-            Err(refusal) => Err(refusal),
+            Err(none) => Err(none.into()),
         };
         if let Err(reason) = &result {
-            warn!(
-                plugin = %name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = is_swap, %reason,
-                "plugin refused"
-            );
-            let may_pass = reason.may_pass();
-            tried.again = may_pass.then(|| Instant::now() + TRY_AGAIN);
-            self.dispatcher.metrics().refused(&name, reason.kind());
-            tried.refusal = Some(reason.to_string());
-            tried.lost = matches!(reason, Refusal::Conflict(_));
+            self.refuse(found, reason, is_swap, &mut tried);
         }
-        self.tried.insert(name, tried);
+        self.tried.insert(name.clone(), tried);
         is_swap && result.is_ok()
     }
 
-    async fn load(&self, found: Found, policy: Policy) -> Result<(), Refusal> {
-        let sandbox = self.sandbox.clone();
+    /// Whether what serves goes on with its policy, because another one is there for too short a
+    /// time: perhaps it is being written.
+    fn has_to_settle(&mut self, found: &Found) -> bool {
+        let registry = self.dispatcher.registry();
+        let serves = registry.plugin(&found.name).map(|it| &it.policy().digest);
+        // What is no policy is refused, and harms nobody.
+        let other = found.policy.as_ref().ok();
+        let other = other.filter(|it| serves.is_some_and(|serves| *serves != it.digest));
+        let Some(policy) = other else {
+            self.settling.forget(&found.name);
+            return false;
+        };
+        let now = Instant::now();
+        let (name, is_blank) = (&found.name, found.policy_is_blank);
+        let due = self.settling.due(name, &policy.digest, is_blank, now);
+        if due <= now {
+            return false;
+        }
+        debug!(plugin = %name, is_blank, left = ?(due - now), "its policy changed: taken if it stays so");
+        let first = self.look_again.map_or(due, |first| first.min(due));
+        self.look_again = Some(first);
+        true
+    }
+
+    /// Notes that a version was refused, and whether and when it is tried again.
+    fn refuse(&self, found: &Found, reason: &Refusal, is_swap: bool, tried: &mut Tried) {
+        warn!(
+            plugin = %found.name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = is_swap, %reason,
+            "plugin refused"
+        );
+        let may_pass = reason.may_pass();
+        tried.again = may_pass.then(|| Instant::now() + TRY_AGAIN);
+        tried.refusal = Some(reason.to_string());
+        tried.lost = matches!(reason, Refusal::Conflict(_));
+        self.dispatcher
+            .metrics()
+            .refused(&found.name, reason.kind());
+    }
+
+    async fn load(&self, found: &Found, policy: Policy) -> Result<(), Refusal> {
+        let compiled = self.compile(found).await?;
         let name = found.name.clone();
-        let compile = move || Ok::<_, Refusal>(sandbox.compile(&found.bytes()?)?);
-        let compiled = tokio::task::spawn_blocking(compile)
-            .await
-            .map_err(|error| Refusal::Internal(format!("compiling failed: {error}")))??;
         let tenant = Tenant {
             source: self.config.source_of(&name),
             digest: compiled.digest,
@@ -295,6 +289,13 @@ impl Reload {
             );
         }
         Ok(())
+    }
+
+    async fn compile(&self, found: &Found) -> Result<Compiled, Refusal> {
+        let (sandbox, found) = (self.sandbox.clone(), found.clone());
+        let compile = move || Ok::<_, Refusal>(sandbox.compile(&found.bytes()?)?);
+        let compiled = tokio::task::spawn_blocking(compile).await;
+        compiled.map_err(|error| Refusal::Internal(format!("compiling failed: {error}")))?
     }
 
     fn swap(&self, registry: Registry) {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 
-use super::Refusal;
+use super::refusal::{NoPolicy, Refusal};
 use crate::config::PluginsConfig;
 use crate::policy::{PluginName, Policy, PolicyFile};
 use crate::sandbox::{COMPONENT_BYTES_MAX, Digest};
@@ -40,9 +40,10 @@ pub(super) struct Found {
     path: PathBuf,
     /// Of its bytes, or why there are none.
     pub(super) digest: Result<Digest, String>,
-    policy_path: PathBuf,
-    /// Its text, if there is one, or why it cannot be read.
-    policy: Result<Option<String>, String>,
+    /// References to the environment and files resolved.
+    pub(super) policy: Result<Policy, NoPolicy>,
+    /// There is no policy file, or nothing in it: the defaults decide.
+    pub(super) policy_is_blank: bool,
     modified: SystemTime,
 }
 
@@ -56,33 +57,24 @@ struct Stamp {
 }
 
 impl Files {
-    /// All plugins there are. `None`: the directory cannot be read, so nobody can say.
+    /// All plugins there are. `None`: a directory cannot be read, so nobody can say. Blocks, for
+    /// as long as what policies refer to takes to be read.
     pub(super) fn look(&mut self, config: &PluginsConfig) -> Option<Vec<Found>> {
-        let entries = std::fs::read_dir(&config.dir);
-        let listed = entries.and_then(|entries| {
-            let path = |entry: io::Result<std::fs::DirEntry>| Ok(entry?.path());
-            entries.map(path).collect::<io::Result<Vec<_>>>()
-        });
-        let directory = config.dir.display();
-        let listed = match listed {
+        let listed = match list(config) {
             Ok(listed) => listed,
-            Err(error) => {
-                let reason = Some(error.to_string());
+            Err((directory, error)) => {
+                let (directory, reason) = (directory.display(), Some(error.to_string()));
                 if self.unreadable != reason {
-                    warn!(%directory, %error, "cannot read the plugins directory: what serves goes on");
+                    warn!(%directory, %error, "cannot read a directory: what serves goes on");
                     self.unreadable = reason;
                 }
                 return None;
             }
         };
         if self.unreadable.take().is_some() {
-            info!(%directory, "the plugins directory can be read again");
+            info!(directory = %config.dir.display(), "plugins and policies can be read again");
         }
         let mut passed_over = BTreeMap::new();
-        if !config.policies.is_dir() {
-            let reason = "is no directory: every plugin has the default policy";
-            passed_over.insert(config.policies.clone(), reason.to_owned());
-        }
         let mut all = Vec::new();
         for path in listed {
             match plugin_name(&path) {
@@ -112,11 +104,13 @@ impl Files {
         let modified = metadata.as_ref().ok().and_then(|it| it.modified().ok());
         let digest = metadata.and_then(|metadata| self.digest(&path, &metadata));
         let policy_path = config.policies.join(format!("{name}.toml"));
+        let text = policy_text(&policy_path);
+        let is_blank = |text: &Option<String>| text.as_ref().is_none_or(|it| it.trim().is_empty());
         Some(Found {
             name,
             digest,
-            policy: policy_text(&policy_path),
-            policy_path,
+            policy_is_blank: text.as_ref().is_ok_and(is_blank),
+            policy: policy(&policy_path, text, config),
             modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
             path,
         })
@@ -153,23 +147,6 @@ impl Found {
         }
         Ok(bytes)
     }
-
-    /// Its policy, references to the environment and files resolved.
-    ///
-    /// # Errors
-    /// The file cannot be read, or has mistakes.
-    pub(super) fn policy(&self, config: &PluginsConfig) -> Result<Policy, Refusal> {
-        let path = self.policy_path.display().to_string();
-        let text = self.policy.as_ref().map_err(|reason| {
-            Refusal::Unreadable(format!("its policy {path} cannot be read: {reason}"))
-        })?;
-        let file = PolicyFile {
-            path: &path,
-            text: text.as_deref(),
-        };
-        let resolved = config.rules.resolve(file, crate::config::lookups());
-        resolved.map_err(Refusal::Policy)
-    }
 }
 
 impl Stamp {
@@ -187,6 +164,40 @@ impl Stamp {
         let changed = Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0));
         now.is_ok_and(|now| now >= changed + SETTLED_AFTER)
     }
+}
+
+/// What lies in the plugins directory, if the policies can be read, too: that none is there while
+/// all of them are away does not mean that nobody wrote one.
+fn list(config: &PluginsConfig) -> Result<Vec<PathBuf>, (&Path, io::Error)> {
+    let entries = std::fs::read_dir(&config.dir);
+    let listed = entries.and_then(|entries| {
+        let path = |entry: io::Result<std::fs::DirEntry>| Ok(entry?.path());
+        entries.map(path).collect::<io::Result<Vec<_>>>()
+    });
+    let listed = listed.map_err(|error| (&*config.dir, error))?;
+    match config.policies.metadata() {
+        Ok(there) if there.is_dir() => Ok(listed),
+        Ok(_) => Err((&config.policies, io::ErrorKind::NotADirectory.into())),
+        Err(error) => Err((&config.policies, error)),
+    }
+}
+
+/// The policy that a text is under the operator's rules.
+fn policy(
+    path: &Path,
+    text: Result<Option<String>, String>,
+    config: &PluginsConfig,
+) -> Result<Policy, NoPolicy> {
+    let path = path.display().to_string();
+    let text = text.map_err(|reason| {
+        NoPolicy::Unreadable(format!("its policy {path} cannot be read: {reason}"))
+    })?;
+    let file = PolicyFile {
+        path: &path,
+        text: text.as_deref(),
+    };
+    let resolved = config.rules.resolve(file, crate::config::lookups());
+    resolved.map_err(NoPolicy::Mistakes)
 }
 
 /// The plugin that a path names, or why it names none; `None` for files of other kinds.

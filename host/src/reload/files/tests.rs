@@ -175,7 +175,10 @@ fn a_directory_that_cannot_be_read_says_nothing_of_its_plugins() {
     );
     assert!(files.look(&config(dir.path(), None)).is_some());
     assert_eq!(files.unreadable, None);
+    // Nor does one without the policies that are theirs.
     let none = dir.path().join("none");
-    files.look(&config(dir.path(), Some(&none))).unwrap();
-    assert!(files.passed_over.contains_key(&none));
+    for policies in [&none, &file] {
+        assert!(files.look(&config(dir.path(), Some(policies))).is_none());
+        assert!(files.unreadable.is_some());
+    }
 }
