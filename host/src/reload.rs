@@ -54,12 +54,20 @@ struct Tried {
     refusal: Option<String>,
     /// It was refused for something that may pass by itself: when it is tried again.
     again: Option<Instant>,
+    /// How long that was after it was tried.
+    wait: Duration,
     /// Another plugin has what it wants.
     lost: bool,
+    /// What its bytes became, if they are for another try: to compile them takes seconds.
+    compiled: Option<Compiled>,
 }
 
-/// Before a version is tried again that the server's streams did not suit.
+/// Before a version is tried again that was refused for something that may pass; twice as long
+/// each time, for it may not.
 const TRY_AGAIN: Duration = Duration::from_secs(15);
+
+/// The longest such wait: somebody may sit before a stream that they mended.
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 impl Tried {
     fn of(found: &Found) -> Tried {
@@ -71,7 +79,9 @@ impl Tried {
             },
             refusal: None,
             again: None,
+            wait: TRY_AGAIN,
             lost: false,
+            compiled: None,
         }
     }
 }
@@ -204,14 +214,19 @@ impl Reload {
         if last.is_some_and(|last| last.again.is_none_or(|again| again > Instant::now())) {
             return false;
         }
+        if let Some(last) = last {
+            tried.wait = (last.wait * 2).clamp(TRY_AGAIN, TRY_AGAIN_MAX);
+            tried.compiled = last.compiled.clone();
+        }
         let name = &found.name;
         let is_swap = self.dispatcher.registry().plugin(name).is_some();
         let result = match found.policy.clone() {
-            Ok(policy) => self.load(found, policy).await,
+            Ok(policy) => self.load(found, policy, &mut tried.compiled).await,
             Err(none) => Err(none.into()),
         };
-        if let Err(reason) = &result {
-            self.refuse(found, reason, is_swap, &mut tried);
+        match &result {
+            Ok(()) => tried.compiled = None,
+            Err(reason) => self.refuse(found, reason, is_swap, &mut tried),
         }
         self.tried.insert(name.clone(), tried);
         is_swap && result.is_ok()
@@ -242,22 +257,40 @@ impl Reload {
     }
 
     /// Notes that a version was refused, and whether and when it is tried again.
-    fn refuse(&self, found: &Found, reason: &Refusal, is_swap: bool, tried: &mut Tried) {
+    fn refuse(&mut self, found: &Found, reason: &Refusal, is_swap: bool, tried: &mut Tried) {
         warn!(
             plugin = %found.name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = is_swap, %reason,
             "plugin refused"
         );
+        if let (Ok(_), Refusal::Unreadable(why)) = (&found.policy, reason) {
+            // The bytes could not be read, or are others than at the look: the next one reads them
+            // anew, though it may find the same as this one.
+            tried.digest = Err(why.clone());
+            self.files.forget(found);
+        }
         let may_pass = reason.may_pass();
-        tried.again = may_pass.then(|| Instant::now() + TRY_AGAIN);
+        tried.again = may_pass.then(|| Instant::now() + tried.wait);
         tried.refusal = Some(reason.to_string());
         tried.lost = matches!(reason, Refusal::Conflict(_));
+        if !(may_pass || tried.lost) {
+            tried.compiled = None;
+        }
         self.dispatcher
             .metrics()
             .refused(&found.name, reason.kind());
     }
 
-    async fn load(&self, found: &Found, policy: Policy) -> Result<(), Refusal> {
-        let compiled = self.compile(found).await?;
+    /// `compiled` is what an earlier try made of the bytes, or will hold what this one does.
+    async fn load(
+        &self,
+        found: &Found,
+        policy: Policy,
+        compiled: &mut Option<Compiled>,
+    ) -> Result<(), Refusal> {
+        let compiled = match compiled {
+            Some(compiled) => compiled.clone(),
+            None => compiled.insert(self.compile(found).await?).clone(),
+        };
         let name = found.name.clone();
         let tenant = Tenant {
             source: self.config.source_of(&name),
@@ -319,3 +352,6 @@ fn announce(plugin: &Plugin) {
         "plugin serves"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,14 @@ pub enum Denied {
         /// What it takes.
         subjects: String,
     },
+    /// The server's stream is not as it is configured, for now.
+    #[error("listens to `{ty}`, which stream `{stream}` of the server does not take")]
+    NotTaken {
+        /// The type.
+        ty: String,
+        /// The configured stream.
+        stream: String,
+    },
     /// A handler without the export that would be called.
     #[error("registers {what} but does not export conche:handler/{interface}")]
     NoExport {
@@ -85,7 +93,7 @@ impl Denied {
             Denied::NoEvents(_)
                 | Denied::Unchecked(_)
                 | Denied::TakenByStream(..)
-                | Denied::NoStream { .. }
+                | Denied::NotTaken { .. }
         )
     }
 }
@@ -120,7 +128,8 @@ pub async fn registrations(
         for subject in config.heard_subjects(ty) {
             let taken = taker(&subject, outbound).await?;
             if taken.as_ref() != Some(&config.events.stream) {
-                return Err(no_stream(ty, config));
+                let (ty, stream) = (ty.clone(), config.events.stream.clone());
+                return Err(Denied::NotTaken { ty, stream });
             }
         }
     }

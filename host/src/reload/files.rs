@@ -129,6 +129,11 @@ impl Files {
         }
         Ok(digest)
     }
+
+    /// Reads a plugin's file again at the next look, changed or not.
+    pub(super) fn forget(&mut self, found: &Found) {
+        self.digests.remove(&found.path);
+    }
 }
 
 impl Found {

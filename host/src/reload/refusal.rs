@@ -46,15 +46,16 @@ pub(super) enum NoPolicy {
 
 impl Refusal {
     /// Whether it may be otherwise in a while, without a change of the plugin: the server's word,
-    /// or that the machine was busy.
+    /// or that the machine was busy. What the version itself does, or the configuration denies, it
+    /// will do, and deny, again.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Refusal::Denied(denied) => denied.may_pass(),
-            Refusal::Register(RegisterError::Failed(failure)) => matches!(
-                failure,
-                Failure::DeadlineExceeded { .. } | Failure::NotStarted { .. }
-            ),
-            Refusal::Internal(_) => true,
+            Refusal::Register(RegisterError::TooSlow { .. }) => true,
+            Refusal::Register(RegisterError::Failed(failure)) => {
+                matches!(failure, Failure::NoRoom { .. })
+            }
+            Refusal::Load(LoadError::NotCompiled { .. }) | Refusal::Internal(_) => true,
             _ => false,
         }
     }
@@ -79,5 +80,54 @@ impl From<NoPolicy> for Refusal {
             NoPolicy::Unreadable(reason) => Refusal::Unreadable(reason),
             NoPolicy::Mistakes(mistakes) => Refusal::Policy(mistakes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Denied, Failure, LoadError, Refusal, RegisterError};
+    use std::time::Duration;
+
+    fn check(refusal: impl Into<Refusal>, may_pass: bool) {
+        let refusal = refusal.into();
+        assert_eq!(refusal.may_pass(), may_pass, "{refusal}");
+    }
+
+    fn failed(failure: Failure) -> RegisterError {
+        RegisterError::Failed(failure)
+    }
+
+    #[test]
+    fn a_busy_machine_and_the_servers_word_may_pass() {
+        let limit = Duration::from_secs(2);
+        let reason = || "why".to_owned();
+        check(RegisterError::TooSlow { limit }, true);
+        check(failed(Failure::NoRoom { reason: reason() }), true);
+        check(LoadError::NotCompiled { reason: reason() }, true);
+        check(
+            Denied::NotTaken {
+                ty: "org.A".to_owned(),
+                stream: "S".to_owned(),
+            },
+            true,
+        );
+    }
+
+    #[test]
+    fn what_the_version_does_and_the_configuration_denies_stays() {
+        let reason = || "why".to_owned();
+        check(failed(Failure::NotStarted { reason: reason() }), false);
+        check(failed(Failure::Trapped { reason: reason() }), false);
+        check(RegisterError::Refused(reason()), false);
+        check(LoadError::Broken { reason: reason() }, false);
+        check(Refusal::Unreadable(reason()), false);
+        check(
+            Denied::NoStream {
+                ty: "org.A".to_owned(),
+                stream: "S".to_owned(),
+                subjects: "`org.B`".to_owned(),
+            },
+            false,
+        );
     }
 }
