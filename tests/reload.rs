@@ -94,6 +94,7 @@ async fn a_file_written_in_pieces_serves_once_it_is_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_no_plugin_are_refused_and_the_old_version_serves() {
     let host = with_v1().await;
+    let before = host.serving("versioned").unwrap();
     let mut cut = bytes("versioned_v2");
     cut.pop();
     let mut compiled = vec![0; 64];
@@ -126,6 +127,7 @@ async fn files_that_are_no_plugin_are_refused_and_the_old_version_serves() {
     // The same file as before all that: nothing to do, and no refusal is left behind.
     host.put("versioned", &bytes("versioned_v1"));
     assert_eq!(host.tried("versioned", &bytes("versioned_v1")).await, None);
+    assert!(Arc::ptr_eq(&before, &host.serving("versioned").unwrap()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,6 +84,11 @@ impl Tried {
             compiled: None,
         }
     }
+
+    /// Whether this is the version that serves.
+    fn is_of(&self, plugin: &Plugin) -> bool {
+        self.digest == Ok(plugin.digest()) && self.policy == plugin.policy().digest
+    }
 }
 
 impl Reload {
@@ -219,7 +224,13 @@ impl Reload {
             tried.compiled = last.compiled.clone();
         }
         let name = &found.name;
-        let is_swap = self.dispatcher.registry().plugin(name).is_some();
+        let serves = self.dispatcher.registry().plugin(name).cloned();
+        if serves.as_ref().is_some_and(|it| tried.is_of(it)) {
+            // What came between was refused, and is gone: to swap for the same would drop listeners.
+            self.tried.insert(name.clone(), tried);
+            return false;
+        }
+        let is_swap = serves.is_some();
         let result = match found.policy.clone() {
             Ok(policy) => self.load(found, policy, &mut tried.compiled).await,
             Err(none) => Err(none.into()),
