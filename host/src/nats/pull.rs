@@ -147,6 +147,15 @@ impl Consumer {
     /// Tops up what is asked for, in steps of half the room: a pull an event would double the
     /// messages.
     async fn ask(&mut self, room: usize) -> Result<(), NatsError> {
+        let generation = self.link.generation();
+        if self
+            .inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.generation != generation)
+        {
+            // What came of it now would be thrown away with it once the connection is ready.
+            self.inbox = None;
+        }
         let asked = self.asked();
         if self.leaving || room <= asked || (asked > 0 && (room - asked) * 2 < room) {
             return Ok(());
