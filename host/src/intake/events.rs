@@ -135,7 +135,7 @@ impl Events {
                 Ok(Some(deliveries)) => {
                     retry = RETRY_FIRST;
                     for delivery in deliveries {
-                        self.start(delivery, &plugin, &room).await;
+                        self.start(delivery, &plugin, &room);
                     }
                 }
                 Ok(None) => return,
@@ -161,21 +161,21 @@ impl Events {
         }
         tokio::select! {
             biased;
-            () = self.may_ask() => {}
+            () = self.may_ask(room) => {}
             pulled = consumer.owed() => return pulled,
         }
-        // The semaphore is never closed.
-        drop(room.acquire().await);
         let free = room.available_permits().min(plugin.lanes().free()).max(1);
         consumer.pull(free.min(PULL_MAX)).await
     }
 
-    async fn may_ask(&self) {
+    async fn may_ask(&self, room: &Semaphore) {
         let until = *self.yielding.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(until) = until {
             tokio::time::sleep_until(until).await;
         }
         self.moves().await;
+        // The semaphore is never closed.
+        drop(room.acquire().await);
     }
 
     /// Leaves the events to another replica for a while.
@@ -191,22 +191,15 @@ impl Events {
         let _ = stopped.wait_for(|letters| *letters == 0).await;
     }
 
-    async fn start(
-        self: &Arc<Self>,
-        delivery: Delivery,
-        plugin: &Arc<Plugin>,
-        room: &Arc<Semaphore>,
-    ) {
-        let Ok(permit) = room.clone().acquire_owned().await else {
-            return;
-        };
-        let events = self.clone();
-        let plugin = plugin.clone();
+    /// At once, whatever room there is: unread by a task of its own it would age.
+    fn start(self: &Arc<Self>, delivery: Delivery, plugin: &Arc<Plugin>, room: &Arc<Semaphore>) {
+        let (events, plugin, room) = (self.clone(), plugin.clone(), room.clone());
         self.shutdown
-            .spawn(async move { events.deliver(delivery, &plugin, permit).await });
+            .spawn(async move { events.deliver(delivery, plugin, room).await });
     }
 
-    fn current(&self) -> Option<Arc<Plugin>> {
+    /// The version that serves, if there still is one.
+    pub(super) fn current(&self) -> Option<Arc<Plugin>> {
         self.dispatcher.registry().plugin(&self.plugin).cloned()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error, info, warn};
 
 use super::durable;
@@ -18,15 +18,23 @@ use crate::settle::{Settlement, settle};
 use crate::source::{Delivery, End};
 
 impl Events {
-    /// Runs one delivery to its end.
+    /// Runs one delivery to its end, once there is room for it. `plugin` is the version that it was
+    /// pulled for.
     pub(super) async fn deliver(
         &self,
         delivery: Delivery,
-        plugin: &Plugin,
-        room: OwnedSemaphorePermit,
+        plugin: Arc<Plugin>,
+        room: Arc<Semaphore>,
     ) {
-        let work = self.decide(&delivery, plugin);
-        let end = delivery.at_work(self.config.events.ack_wait, work).await;
+        let work = async {
+            let Some(room) = self.admit(room).await else {
+                return (End::Nak(RETRY_FIRST), None);
+            };
+            // Whatever was swapped in while it waited. Gone: it is for the version that was.
+            let plugin = self.current().unwrap_or(plugin);
+            (self.decide(&delivery, &plugin).await, Some(room))
+        };
+        let (end, room) = delivery.at_work(self.config.events.ack_wait, work).await;
         // The next one may come while this one's acknowledgement is on its way.
         let settling = self.settling.acquire().await;
         drop(room);
@@ -38,14 +46,25 @@ impl Events {
         }
     }
 
+    /// Waits for room, and while the plugin stands still. `None` once it is to leave: others can
+    /// have the event.
+    async fn admit(&self, room: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let admitted = async {
+            let room = room.acquire_owned().await;
+            self.moves().await;
+            room
+        };
+        tokio::select! {
+            biased;
+            // An error: the semaphore is never closed.
+            admitted = admitted => admitted.ok(),
+            () = self.leave.cancelled() => None,
+        }
+    }
+
     async fn decide(&self, delivery: &Delivery, plugin: &Plugin) -> End {
         if !delivery.wanted() {
             return skip(plugin);
-        }
-        tokio::select! {
-            biased;
-            () = self.moves() => {}
-            () = self.shutdown.begun() => return End::Nak(RETRY_FIRST),
         }
         let event = match CloudEvent::decode(delivery.message()) {
             Ok(mut event) => {
@@ -140,7 +159,7 @@ impl Events {
             );
             tokio::select! {
                 // It is not settled, and so comes again to the next host.
-                () = self.shutdown.begun() => return End::Nak(RETRY_LONGEST),
+                () = self.leave.cancelled() => return End::Nak(RETRY_LONGEST),
                 () = tokio::time::sleep(wait) => {}
             }
             wait = (wait * 2).min(RETRY_LONGEST);
