@@ -27,6 +27,7 @@ mod listeners;
 mod malformed;
 mod nats;
 mod reload;
+mod replicas;
 mod sandbox;
 mod service;
 mod service_events;

@@ -146,17 +146,18 @@ impl Intake {
     }
 
     /// Opens a plugin's consumer, so that what is published from now on is for it, and leaves the
-    /// rest to its loop; the loop tries again what failed.
+    /// rest to its loop. What failed the loop tries again, and begins where the stream is now.
     async fn open_events(&self, plugin: &Arc<Plugin>) -> (PluginName, Arc<Events>) {
         let name = plugin.name().clone();
         let events = Arc::new(Events::new(
             self.config.clone(),
             self.dispatcher.clone(),
-            self.source.clone(),
+            &self.source,
             self.shutdown.clone(),
             name.clone(),
         ));
-        let consumer = events.open(plugin, true).await;
+        let consumer = events.open(plugin).await;
+        self.shutdown.spawn(events.clone().keep_up());
         let run = events
             .clone()
             .run(plugin.clone(), consumer, self.changes.clone());

@@ -6,11 +6,14 @@
 mod api;
 mod delivery;
 mod durable;
+mod facts;
 mod fence;
+mod growing;
 mod link;
 mod login;
 mod message;
 mod ordered;
+mod peers;
 mod pull;
 mod streams;
 mod subscription;
@@ -33,10 +36,12 @@ use link::Link;
 
 pub(crate) use async_nats::Subject;
 pub(crate) use delivery::Delivery;
-pub(crate) use durable::DurableConfig;
+pub(crate) use durable::Durable;
+pub(crate) use growing::DurableConfig;
 pub use link::ConnectError;
 pub(crate) use message::{Asked, ReplyTo, Stored};
 pub(crate) use ordered::Tail;
+pub(crate) use peers::Whose;
 pub(crate) use pull::Consumer;
 pub use streams::StreamFlaw;
 #[cfg(feature = "host")]

@@ -3,6 +3,7 @@
 
 mod queries;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::embedded::{Bus, BusConsumer, BusDelivery, StartFrom};
 use crate::envelope::Message;
-use crate::nats::{self, DurableConfig, Nats};
+use crate::nats::{self, DurableConfig, Nats, Whose};
 use crate::policy::Start;
 use crate::subject::SubjectPattern;
 
@@ -20,6 +21,10 @@ pub(crate) use queries::{Asked, Queries};
 
 /// How long one pull of the embedded bus waits for a first message.
 const EMBEDDED_PULL_WAIT: Duration = Duration::from_secs(2);
+
+/// How soon an event comes again that is another replica's, and how often that is doubled.
+const LEFT_FIRST: Duration = Duration::from_millis(500);
+const LEFT_DOUBLED: u32 = 4;
 
 /// What a host or a service listens on.
 #[derive(Debug, Clone)]
@@ -37,6 +42,17 @@ pub(crate) enum Consumer {
     Embedded {
         consumer: BusConsumer,
         leaving: bool,
+    },
+}
+
+/// A plugin's durable consumer. Its loop and its deliveries share it.
+#[derive(Debug)]
+pub(crate) enum Durable {
+    Nats(Arc<nats::Durable>),
+    Embedded {
+        bus: Bus,
+        stream: String,
+        name: String,
     },
 }
 
@@ -85,23 +101,37 @@ impl Source {
         }
     }
 
-    /// Opens a consumer, or lets the filters of one that exists grow.
-    pub(crate) async fn consumer(&self, wanted: &DurableConfig) -> Result<Consumer, String> {
+    /// The durable consumer of that name.
+    pub(crate) fn durable(&self, stream: &str, name: &str) -> Durable {
         match self {
-            Source::Nats(nats) => {
-                let consumer = nats.consumer(wanted).await;
+            Source::Nats(nats) => Durable::Nats(nats::Durable::new(nats, stream, name)),
+            Source::Embedded(bus) => Durable::Embedded {
+                bus: bus.clone(),
+                stream: stream.to_owned(),
+                name: name.to_owned(),
+            },
+        }
+    }
+}
+
+impl Durable {
+    /// Opens it for a version: creates it, or lets the filters of one that exists grow.
+    pub(crate) async fn open(&self, wanted: DurableConfig) -> Result<Consumer, String> {
+        match self {
+            Durable::Nats(durable) => {
+                let consumer = durable.open(wanted).await;
                 consumer
                     .map(|consumer| Consumer::Nats(Box::new(consumer)))
                     .map_err(|error| error.to_string())
             }
-            Source::Embedded(bus) => {
+            Durable::Embedded { bus, stream, name } => {
                 let start = match wanted.start {
                     Start::New => StartFrom::New,
                     Start::All => StartFrom::All,
                     Start::Time(time) => StartFrom::Time(time),
                     Start::Sequence(sequence) => StartFrom::Sequence(sequence),
                 };
-                bus.consumer(&wanted.stream, &wanted.durable, &wanted.filters, start)
+                bus.consumer(stream, name, &wanted.filters, start)
                     .map(|consumer| Consumer::Embedded {
                         consumer,
                         leaving: false,
@@ -111,14 +141,43 @@ impl Source {
         }
     }
 
-    /// Whether the version that asks is the one that was loaded last, on any replica.
-    pub(crate) async fn is_newest(&self, wanted: &DurableConfig) -> Result<bool, String> {
+    /// Keeps up with the other replicas. For ever.
+    pub(crate) async fn keep_up(&self) {
         match self {
-            Source::Nats(nats) => {
-                let newest = nats.is_newest(wanted).await;
-                newest.map_err(|error| error.to_string())
+            Durable::Nats(durable) => durable.keep_up().await,
+            // There is one host on a bus.
+            Durable::Embedded { .. } => std::future::pending().await,
+        }
+    }
+
+    /// Waits while another version gets the events.
+    pub(crate) async fn may_pull(&self) {
+        match self {
+            Durable::Nats(durable) => durable.may_pull().await,
+            Durable::Embedded { .. } => {}
+        }
+    }
+
+    /// Whether a delivery is for the plugin; the server may send more than its filters say.
+    pub(crate) async fn wants(&self, delivery: &Delivery) -> Result<bool, String> {
+        match (self, delivery) {
+            (Durable::Nats(durable), Delivery::Nats(delivery)) if !delivery.wanted => {
+                let wants = durable.wants_now(&delivery.subject, delivery.sequence);
+                wants.await.map_err(|error| error.to_string())
             }
-            Source::Embedded(_) => Ok(true),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whose a delivery is that has no handler here.
+    pub(crate) async fn whose(&self, delivery: &Delivery, ty: &str) -> Result<Whose, String> {
+        match self {
+            Durable::Nats(durable) => {
+                let whose = durable.whose(delivery.subject(), ty).await;
+                whose.map_err(|error| error.to_string())
+            }
+            Durable::Embedded { .. } if delivery.subject() != ty => Ok(Whose::Nobodys),
+            Durable::Embedded { .. } => Ok(Whose::Ours),
         }
     }
 }
@@ -153,7 +212,6 @@ impl Consumer {
     ///
     /// # Errors
     /// The consumer is gone: open it anew.
-    #[cfg(feature = "host")]
     pub(crate) async fn owed(&mut self) -> Result<Option<Vec<Delivery>>, String> {
         let owes = match self {
             Consumer::Nats(consumer) => consumer.owes(),
@@ -167,12 +225,12 @@ impl Consumer {
         }
     }
 
-    /// Takes what a consumer opened later knows, and keeps what was asked for: it still comes.
+    /// Takes the place of one that was opened before, for what that is still owed.
     #[cfg(feature = "host")]
-    pub(crate) fn adopt(&mut self, newer: Consumer) {
-        match (self, newer) {
-            (Consumer::Nats(old), Consumer::Nats(newer)) => old.adopt(*newer),
-            (old, newer) => *old = newer,
+    pub(crate) fn replace(self, old: &mut Consumer) {
+        // On a server what was asked for still comes: the old one reads on.
+        if !matches!((&self, &old), (Consumer::Nats(_), Consumer::Nats(_))) {
+            *old = self;
         }
     }
 
@@ -229,12 +287,9 @@ impl Delivery {
         }
     }
 
-    /// Whether the plugin's filters want it; the server may send more than they say.
-    pub(crate) fn wanted(&self) -> bool {
-        match self {
-            Delivery::Nats(delivery) => delivery.wanted,
-            Delivery::Embedded(_) => true,
-        }
+    /// When it comes again, left to another replica: soon, and later the more often it came here.
+    pub(crate) fn left_for(&self) -> Duration {
+        LEFT_FIRST * (1 << (self.attempt().clamp(1, LEFT_DOUBLED) - 1))
     }
 
     /// Waits for the work on it. While that takes, the ack wait begins anew again and again.

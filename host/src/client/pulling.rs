@@ -11,8 +11,8 @@ use super::ClientError;
 use super::serving::Running;
 use crate::dead_letters::{self, Addressee};
 use crate::envelope::{CloudEvent, Fault};
-use crate::nats::DurableConfig;
-use crate::source::{Consumer, Delivery, End};
+use crate::nats::{DurableConfig, Whose};
+use crate::source::{Consumer, Delivery, Durable, End};
 use crate::subject::SubjectPattern;
 
 /// Events of one service that are handled at the same time.
@@ -34,22 +34,28 @@ pub(super) async fn open(running: &Arc<Running>) -> Result<(), ClientError> {
     let wanted = wanted(running)?;
     for filter in &wanted.filters {
         let takers = client.outbound.streams_taking(filter).await?;
-        if !takers.contains(&wanted.stream) {
+        if !takers.contains(&client.config.events.stream) {
             return Err(ClientError::NoStream {
                 subject: filter.to_string(),
             });
         }
     }
-    let consumer = client.transport.consumer(&wanted).await;
+    let events = &client.config.events;
+    let name = format!("{}-{}", events.durable, running.name);
+    let durable = Arc::new(client.transport.durable(&events.stream, &name));
+    let consumer = durable.open(wanted.clone()).await;
     let consumer = consumer.map_err(ClientError::Other)?;
-    running.tasks.spawn(pull(running.clone(), wanted, consumer));
+    let kept_up = durable.clone();
+    let keep_up = async move { kept_up.keep_up().await };
+    running.tasks.spawn_until_end(keep_up);
+    let pull = pull(running.clone(), durable, wanted, consumer);
+    running.tasks.spawn(pull);
     Ok(())
 }
 
 fn wanted(running: &Running) -> Result<DurableConfig, ClientError> {
     let config = &running.client.inner.config;
     let handlers = &running.handlers;
-    let mut filters: Vec<SubjectPattern> = Vec::new();
     if handlers.any_event.is_none() {
         for ty in handlers.events.keys() {
             let heard = config.heard_subjects(ty);
@@ -59,29 +65,27 @@ fn wanted(running: &Running) -> Result<DurableConfig, ClientError> {
                 });
             }
             for subject in heard {
-                let pattern = subject.parse();
-                filters.push(pattern.map_err(|error| ClientError::Invalid(format!("{error}")))?);
+                let pattern = subject.parse::<SubjectPattern>();
+                pattern.map_err(|error| ClientError::Invalid(format!("{error}")))?;
             }
         }
-        filters.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-        filters.dedup();
     }
-    let digest = filters.iter().map(SubjectPattern::as_str);
-    Ok(DurableConfig {
-        stream: config.events.stream.clone(),
-        durable: format!("{}-{}", config.events.durable, running.name),
-        start: running.start,
-        ack_wait: config.events.ack_wait,
-        digest: format!("service {}", digest.collect::<Vec<_>>().join(" ")),
-        filters,
-        is_new: true,
-    })
+    Ok(DurableConfig::new(
+        handlers.events.keys().map(String::as_str),
+        handlers.any_event.is_some(),
+        |ty| config.heard_subjects(ty),
+        running.start,
+        config.events.ack_wait,
+    ))
 }
 
 /// Pulls until the end; what was asked for before still comes.
-async fn pull(running: Arc<Running>, mut wanted: DurableConfig, consumer: Consumer) {
-    // Opened anew it is the version that it was.
-    wanted.is_new = false;
+async fn pull(
+    running: Arc<Running>,
+    durable: Arc<Durable>,
+    wanted: DurableConfig,
+    consumer: Consumer,
+) {
     let room = Arc::new(Semaphore::new(EVENTS_MAX));
     let mut consumer = Some(consumer);
     let mut retry = RETRY_FIRST;
@@ -93,7 +97,7 @@ async fn pull(running: Arc<Running>, mut wanted: DurableConfig, consumer: Consum
                 () = tokio::time::sleep(retry) => {}
             }
             retry = (retry * 2).min(RETRY_LONGEST);
-            match running.client.inner.transport.consumer(&wanted).await {
+            match durable.open(wanted.clone()).await {
                 Ok(opened) => consumer = Some(opened),
                 Err(reason) => error!(
                     service = %running.name,
@@ -109,7 +113,7 @@ async fn pull(running: Arc<Running>, mut wanted: DurableConfig, consumer: Consum
                 open.leave();
                 continue;
             }
-            pulled = next(open, &room, leaving) => pulled,
+            pulled = next(&durable, open, &room, leaving) => pulled,
         };
         match pulled {
             Ok(Some(deliveries)) => {
@@ -119,10 +123,9 @@ async fn pull(running: Arc<Running>, mut wanted: DurableConfig, consumer: Consum
                     let Ok(permit) = room.clone().acquire_owned().await else {
                         return;
                     };
-                    let running_now = running.clone();
-                    let wanted = wanted.clone();
+                    let (running_now, durable) = (running.clone(), durable.clone());
                     running.tasks.spawn(async move {
-                        deliver(&running_now, &wanted, delivery).await;
+                        deliver(&running_now, &durable, delivery).await;
                         drop(permit);
                     });
                 }
@@ -138,6 +141,7 @@ async fn pull(running: Arc<Running>, mut wanted: DurableConfig, consumer: Consum
 
 /// Waits for room, then for deliveries. Cancel safe.
 async fn next(
+    durable: &Durable,
     consumer: &mut Consumer,
     room: &Semaphore,
     leaving: bool,
@@ -145,24 +149,33 @@ async fn next(
     if leaving {
         return consumer.pull(0).await;
     }
+    // While another gets the events, what was asked for before still comes.
+    tokio::select! {
+        biased;
+        () = durable.may_pull() => {}
+        pulled = consumer.owed() => return pulled,
+    }
     // The semaphore is never closed.
     drop(room.acquire().await);
     consumer.pull(room.available_permits().max(1)).await
 }
 
 /// Handles one delivery and settles it.
-async fn deliver(running: &Running, wanted: &DurableConfig, delivery: Delivery) {
-    let work = decide(running, wanted, &delivery);
-    let end = delivery.at_work(wanted.ack_wait, work).await;
+async fn deliver(running: &Running, durable: &Durable, delivery: Delivery) {
+    let work = decide(running, durable, &delivery);
+    let ack_wait = running.client.inner.config.events.ack_wait;
+    let end = delivery.at_work(ack_wait, work).await;
     let sequence = delivery.sequence();
     if let Err(error) = delivery.settle(end).await {
         warn!(service = %running.name, sequence, error, "an event was not settled: it will come again");
     }
 }
 
-async fn decide(running: &Running, wanted: &DurableConfig, delivery: &Delivery) -> End {
-    if !delivery.wanted() {
-        return End::Ack;
+async fn decide(running: &Running, durable: &Durable, delivery: &Delivery) -> End {
+    match durable.wants(delivery).await {
+        Ok(true) => {}
+        Ok(false) => return End::Ack,
+        Err(error) => return cannot_tell(running, &error),
     }
     let message = delivery.message();
     let mut event = match CloudEvent::decode(message) {
@@ -176,7 +189,7 @@ async fn decide(running: &Running, wanted: &DurableConfig, delivery: &Delivery) 
     let handlers = &running.handlers;
     let named = handlers.events.get(&event.ty);
     let Some(handler) = named.or(handlers.any_event.as_ref()) else {
-        return unlistened(running, wanted, delivery, &event.ty).await;
+        return unlistened(running, durable, delivery, &event.ty).await;
     };
     let attempt = delivery.attempt();
     let event_id = event.id.clone();
@@ -203,30 +216,25 @@ async fn decide(running: &Running, wanted: &DurableConfig, delivery: &Delivery) 
 }
 
 /// A type without a handler: another's, on a subject that many share; or one that this service once
-/// handled, or that only a newer version of it does.
-async fn unlistened(
-    running: &Running,
-    wanted: &DurableConfig,
-    delivery: &Delivery,
-    ty: &str,
-) -> End {
-    if delivery.subject() != ty {
-        return End::Ack;
-    }
-    match running.client.inner.transport.is_newest(wanted).await {
-        Ok(true) => {
+/// handled, or that only another version of it does.
+async fn unlistened(running: &Running, durable: &Durable, delivery: &Delivery, ty: &str) -> End {
+    match durable.whose(delivery, ty).await {
+        Ok(Whose::Nobodys) => End::Ack,
+        Ok(Whose::Others) => {
+            info!(service = %running.name, ty, "another process has a version that handles this type: leaving the event to it");
+            End::Nak(delivery.left_for())
+        }
+        Ok(Whose::Ours) => {
             let reason = format!("unlistened: no handler for type `{ty}`");
             dead_letter(running, delivery, reason).await
         }
-        Ok(false) => {
-            warn!(service = %running.name, ty, "another process has a newer version, which handles more: leaving the event to it");
-            End::Nak(RETRY_FIRST)
-        }
-        Err(error) => {
-            debug!(service = %running.name, error, "cannot tell who is the newest");
-            End::Nak(RETRY_LONGEST)
-        }
+        Err(error) => cannot_tell(running, &error),
     }
+}
+
+fn cannot_tell(running: &Running, error: &str) -> End {
+    debug!(service = %running.name, error, "cannot tell whose an event is");
+    End::Nak(RETRY_LONGEST)
 }
 
 /// Stores the delivery in the dead-letter stream; while that takes nothing, the event stays.

@@ -1,7 +1,7 @@
 //! One loop for each plugin that listens to events: pulls no more than the plugin has room for, and
 //! gives each delivery a task of its own. Must not know what becomes of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -15,7 +15,7 @@ use crate::dispatch::Dispatcher;
 use crate::plugin::Plugin;
 use crate::policy::PluginName;
 use crate::shutdown::Shutdown;
-use crate::source::{Consumer, Delivery, Source};
+use crate::source::{Consumer, Delivery, Durable, Source};
 
 /// The most deliveries of one plugin that are asked for at once.
 const PULL_MAX: usize = 256;
@@ -27,50 +27,47 @@ const SETTLING_MAX: usize = 1024;
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(500);
 pub(super) const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
-/// How long a version that is not the newest one leaves the events to others.
-const YIELD_TO_NEWER: Duration = Duration::from_secs(10);
-
 /// The events of one plugin.
 #[derive(Debug)]
 pub(super) struct Events {
     pub(super) config: Arc<Config>,
     pub(super) dispatcher: Arc<Dispatcher>,
-    pub(super) source: Source,
+    pub(super) durable: Durable,
     pub(super) shutdown: Shutdown,
     pub(super) plugin: PluginName,
     pub(super) leave: CancellationToken,
     pub(super) settling: Semaphore,
     /// Dead letters that could not be stored: nothing more is pulled until they are.
     pub(super) stopped: watch::Sender<usize>,
-    /// Until when another replica gets the events: it has a newer version, which listens to more.
-    yielding: Mutex<Option<Instant>>,
 }
 
 impl Events {
     pub(super) fn new(
         config: Arc<Config>,
         dispatcher: Arc<Dispatcher>,
-        source: Source,
+        source: &Source,
         shutdown: Shutdown,
         plugin: PluginName,
     ) -> Events {
+        let name = durable::name(&config, &plugin);
         Events {
+            durable: source.durable(&config.events.stream, &name),
             config,
             dispatcher,
-            source,
             leave: shutdown.child(),
             shutdown,
             plugin,
             settling: Semaphore::new(SETTLING_MAX),
             stopped: watch::Sender::new(0),
-            yielding: Mutex::new(None),
         }
     }
 
     /// Opens the plugin's consumer, or lets its filters grow.
-    pub(super) async fn open(&self, plugin: &Plugin, is_new: bool) -> Option<Consumer> {
-        let wanted = durable::wanted(&self.config, plugin, is_new);
-        let opened = self.source.consumer(&wanted).await;
+    pub(super) async fn open(&self, plugin: &Plugin) -> Option<Consumer> {
+        let opened = self
+            .durable
+            .open(durable::wanted(&self.config, plugin))
+            .await;
         opened
             .inspect_err(|reason| {
                 error!(plugin = %self.plugin, reason, "cannot open its consumer: its events wait");
@@ -88,6 +85,7 @@ impl Events {
         let mut leaving = false;
         let mut room = room_of(&serving);
         let mut not_before = Instant::now();
+        let mut open_again = RETRY_FIRST;
         let mut retry = RETRY_FIRST;
         loop {
             // Gone: what is under way is for the version that was.
@@ -95,16 +93,19 @@ impl Events {
             let is_new = !leaving && !Arc::ptr_eq(&serving, &plugin);
             if is_new && Instant::now() >= not_before {
                 room = room_of(&plugin);
-                let opened = self.open(&plugin, true).await;
-                if opened.is_some() {
-                    serving = plugin.clone();
-                } else {
-                    not_before = Instant::now() + RETRY_LONGEST;
-                }
-                match (opened, &mut consumer) {
-                    (Some(newer), Some(open)) => open.adopt(newer),
-                    (Some(newer), none) => *none = Some(newer),
-                    (None, _) => {}
+                match (self.open(&plugin).await, &mut consumer) {
+                    (Some(newer), open) => {
+                        serving = plugin.clone();
+                        open_again = RETRY_FIRST;
+                        match open {
+                            Some(open) => newer.replace(open),
+                            none => *none = Some(newer),
+                        }
+                    }
+                    (None, _) => {
+                        not_before = Instant::now() + open_again;
+                        open_again = (open_again * 2).min(RETRY_LONGEST);
+                    }
                 }
             }
             let Some(open) = &mut consumer else {
@@ -113,7 +114,7 @@ impl Events {
                     () = tokio::time::sleep(retry) => {}
                 }
                 retry = (retry * 2).min(RETRY_LONGEST);
-                consumer = self.open(&plugin, false).await;
+                consumer = self.open(&plugin).await;
                 continue;
             };
             let pulled = tokio::select! {
@@ -169,19 +170,18 @@ impl Events {
     }
 
     async fn may_ask(&self, room: &Semaphore) {
-        let until = *self.yielding.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(until) = until {
-            tokio::time::sleep_until(until).await;
-        }
+        self.durable.may_pull().await;
         self.moves().await;
         // The semaphore is never closed.
         drop(room.acquire().await);
     }
 
-    /// Leaves the events to another replica for a while.
-    pub(super) fn yield_to_newer(&self) {
-        let until = Instant::now() + YIELD_TO_NEWER;
-        *self.yielding.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    /// Keeps up with what other replicas make of the consumer, until it is to leave.
+    pub(super) async fn keep_up(self: Arc<Self>) {
+        tokio::select! {
+            () = self.leave.cancelled() => {}
+            () = self.durable.keep_up() => {}
+        }
     }
 
     /// Waits while the plugin stands still.

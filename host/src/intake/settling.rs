@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error, info, warn};
 
-use super::durable;
 use super::events::{Events, RETRY_FIRST, RETRY_LONGEST};
 use crate::dead_letters::{self, Addressee};
 use crate::dispatch::{Cause, Travel};
 use crate::envelope::CloudEvent;
 use crate::metrics::EventEnd;
+use crate::nats::Whose;
 use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::settle::{Settlement, settle};
@@ -63,8 +63,10 @@ impl Events {
     }
 
     async fn decide(&self, delivery: &Delivery, plugin: &Plugin) -> End {
-        if !delivery.wanted() {
-            return skip(plugin);
+        match self.durable.wants(delivery).await {
+            Ok(true) => {}
+            Ok(false) => return skip(plugin),
+            Err(error) => return cannot_tell(plugin, &error),
         }
         let event = match CloudEvent::decode(delivery.message()) {
             Ok(mut event) => {
@@ -105,33 +107,25 @@ impl Events {
     }
 
     /// A type without a handler: another's, on a subject that many share; or one that this plugin
-    /// once listened to, or that only a newer version of it does.
+    /// once listened to, or that only another version of it does.
     async fn unlistened(&self, plugin: &Plugin, delivery: &Delivery, ty: &str) -> End {
-        if delivery.subject() != ty {
-            debug!(plugin = %plugin.name(), subject = delivery.subject(), ty, "an event of another, on a subject that many share");
-            return skip(plugin);
-        }
-        match self
-            .source
-            .is_newest(&durable::wanted(&self.config, plugin, false))
-            .await
-        {
-            Ok(true) => {
+        match self.durable.whose(delivery, ty).await {
+            Ok(Whose::Nobodys) => {
+                debug!(plugin = %plugin.name(), subject = delivery.subject(), ty, "an event of another, on a subject that many share");
+                skip(plugin)
+            }
+            Ok(Whose::Others) => {
+                info!(
+                    plugin = %plugin.name(), digest = plugin.digest().short(), ty,
+                    "no handler here, but another host has or had one just now: leaving the event to it"
+                );
+                End::Nak(delivery.left_for())
+            }
+            Ok(Whose::Ours) => {
                 let reason = format!("unlistened: no handler for type `{ty}`");
                 self.dead_letter(plugin, delivery, reason).await
             }
-            Ok(false) => {
-                warn!(
-                    plugin = %plugin.name(), digest = plugin.digest().short(), ty,
-                    "another host has a newer version, which listens to more: leaving the events to it"
-                );
-                self.yield_to_newer();
-                End::Nak(RETRY_FIRST)
-            }
-            Err(error) => {
-                debug!(plugin = %plugin.name(), error, "cannot tell who is the newest");
-                End::Nak(RETRY_LONGEST)
-            }
+            Err(error) => cannot_tell(plugin, &error),
         }
     }
 
@@ -195,6 +189,11 @@ impl Drop for Standstill<'_> {
         let stands = *self.events.stopped.borrow() > 0;
         self.plugin.metrics().stopped(stands);
     }
+}
+
+fn cannot_tell(plugin: &Plugin, error: &str) -> End {
+    debug!(plugin = %plugin.name(), error, "cannot tell whose an event is");
+    End::Nak(RETRY_LONGEST)
 }
 
 /// Not for this plugin.

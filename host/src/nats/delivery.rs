@@ -28,8 +28,9 @@ pub(crate) struct Delivery {
     /// 1 at first.
     pub(crate) attempt: u32,
     pub(crate) stored_at: DateTime<Utc>,
-    /// Whether a filter of the durable wants it: it may take more than its filters say, when
-    /// there are too many of them, or messages from before a filter was added.
+    /// Whether a filter of the durable wants it, as far as was known when it came: the server may
+    /// send more than the filters say, when there are too many of them, or messages from before a
+    /// filter was added. `false` is to be asked again: others may have added one.
     pub(crate) wanted: bool,
     client: Arc<Client>,
     reply: Subject,

@@ -1,385 +1,260 @@
-//! The durable consumer of one plugin on the server. Its filters only grow; what each is for, and
-//! from which sequence on, is kept in the consumer's own metadata, where every replica reads it.
+//! The durable consumer of one plugin on the server, as this host knows it. Must not know what
+//! becomes of a delivery.
+//!
+//! Versions of one plugin may listen to different types, on hosts that share its durable. What they
+//! agree by:
+//! - The filters only grow, and what they are for is in the metadata ([`Facts`]). The server has no
+//!   compare-and-set for a consumer, so whoever changes one holds a lock ([`super::growing`]).
+//! - Nobody acknowledges an event because it knows nothing of its type before it has read the facts
+//!   again, after the event came. They only grow: what they lack then was for nobody.
+//! - A type that they have and the version here does not handle: whoever is there and handles it
+//!   gets the event ([`super::peers`]); when nobody has been for a while it is a dead letter.
+//! - A version pulls nothing while one is there that listens to all it does, and to more.
+//!
+//! The facts are looked at every few seconds, so that a consumer that grew, or was cut down by
+//! others, is noticed without an event. From the first try on the host remembers from which
+//! sequence on a version listens, and of an open consumer what was acknowledged: one that opens
+//! late, or was deleted, begins there.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::Client;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
+use super::facts::Facts;
+use super::growing::DurableConfig;
+use super::peers::{Others, Whose};
 use super::pull::Consumer;
 use super::{Nats, NatsError, api};
-use crate::policy::Start;
-use crate::subject::SubjectPattern;
 
-/// Filters that the server judges; above it, it gets their common wildcard and the host discards
-/// the rest (250 filters: 6,200 events a second, none: 90,000).
-const FILTERS_MAX: usize = 64;
+/// Between two looks at the facts.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Where in the metadata our facts are.
-const METADATA_KEY: &str = "conche";
-
-/// How often a change is tried again when another replica changed the consumer meanwhile.
-const TRIES: usize = 5;
-
-/// What a plugin wants of its consumer.
-#[derive(Debug, Clone)]
-pub(crate) struct DurableConfig {
-    pub(crate) stream: String,
-    pub(crate) durable: String,
-    /// Subjects of its types; none: all that the stream takes.
-    pub(crate) filters: Vec<SubjectPattern>,
-    /// Where a new one begins.
-    pub(crate) start: Start,
-    pub(crate) ack_wait: Duration,
-    /// The plugin's version and what it listens to.
-    pub(crate) digest: String,
-    /// It was loaded just now, and so is the newest of all replicas; else it is only opened anew.
-    pub(crate) is_new: bool,
+/// A plugin's consumer. Its loop, its deliveries and its looks share it.
+#[derive(Debug)]
+pub(crate) struct Durable {
+    pub(super) nats: Nats,
+    pub(super) stream: String,
+    pub(super) name: String,
+    known: Mutex<Known>,
+    /// One look or change at a time: the others then have what it brought.
+    pub(super) looks: Semaphore,
+    pub(super) others: Others,
+    /// Whether another version, which listens to more, gets the events.
+    yields: watch::Sender<bool>,
+    /// To look now.
+    look: Notify,
 }
 
-/// Our facts about a consumer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Facts {
-    /// Pattern, and the first sequence that it is for.
-    filters: Vec<(String, u64)>,
-    /// The digest of the version that was loaded last.
-    newest: String,
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Of the version that was opened last.
+    wanted: Option<Arc<DurableConfig>>,
+    pub(super) facts: Arc<Facts>,
+    /// When the reading of the facts began.
+    read: Option<Instant>,
+    /// When the stream was made: sequences are of this one.
+    pub(super) stream_made: String,
+    /// For each pattern, the first sequence after it was wanted first.
+    pub(super) first: BTreeMap<String, u64>,
+    /// All up to it was acknowledged.
+    pub(super) floor: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
-struct ConsumerInfo {
-    config: Map<String, Value>,
-}
-
-#[derive(Debug, Deserialize)]
-struct StreamInfo {
-    config: StreamConfig,
-    state: StreamState,
-}
-
-#[derive(Debug, Deserialize)]
-struct StreamConfig {
+pub(super) struct ConsumerInfo {
+    pub(super) config: Map<String, Value>,
     #[serde(default)]
-    subjects: Vec<String>,
+    pub(super) ack_floor: Floor,
 }
 
-#[derive(Debug, Deserialize)]
-struct StreamState {
-    last_seq: u64,
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Floor {
+    #[serde(default)]
+    pub(super) stream_seq: u64,
 }
 
-impl Nats {
-    /// Opens the plugin's consumer: creates it, or lets its filters grow.
-    ///
-    /// # Errors
-    /// `Refused` by the server, or with code 0 if the consumer is one that cannot serve us.
-    pub(crate) async fn consumer(&self, wanted: &DurableConfig) -> Result<Consumer, NatsError> {
-        let client = &self.inner.events.client;
-        for _ in 0..TRIES {
-            if let Some(facts) = wanted.agree(client).await? {
-                return Ok(Consumer::new(self.inner.events.clone(), wanted, facts));
-            }
-        }
-        Err(NatsError::Other(format!(
-            "consumer `{}` is changed by others all the time",
-            wanted.durable
-        )))
-    }
-
-    /// Whether this version is the one that was loaded last on any replica.
-    pub(crate) async fn is_newest(&self, wanted: &DurableConfig) -> Result<bool, NatsError> {
-        let found = wanted.find(&self.inner.events.client).await?;
-        Ok(found.is_none_or(|config| Facts::of(&config).newest == wanted.digest))
-    }
-}
-
-impl DurableConfig {
-    /// One try; `None` when somebody else was faster.
-    async fn agree(&self, client: &Client) -> Result<Option<Facts>, NatsError> {
-        let what = format!("STREAM.INFO.{}", self.stream);
-        let stream: StreamInfo = api::ask(client, &what, &json!({})).await?;
-        let all = stream.config.subjects;
-        let patterns = if self.filters.is_empty() {
-            all.clone()
-        } else {
-            self.filters.iter().map(ToString::to_string).collect()
-        };
-        let Some(mut config) = self.find(client).await? else {
-            let facts = Facts::default().grown(&patterns, 0, &self.digest);
-            let created = self
-                .change(client, "create", self.to_create(), &facts)
-                .await;
-            return match created {
-                Ok(()) => Ok(Some(facts)),
-                Err(NatsError::Refused {
-                    code: api::CONSUMER_EXISTS,
-                    ..
-                }) => Ok(None),
-                Err(error) => Err(error),
-            };
-        };
-        self.check(&config)?;
-        let mut known = Facts::of(&config);
-        if known.filters.is_empty() {
-            // Somebody made it without a filter, and so for all there is.
-            known.filters = all.into_iter().map(|subject| (subject, 0)).collect();
-        }
-        let newest = if self.is_new || known.newest.is_empty() {
-            self.digest.clone()
-        } else {
-            known.newest.clone()
-        };
-        let facts = known.grown(&patterns, stream.state.last_seq + 1, &newest);
-        let ack_wait = json!(self.ack_wait_nanos());
-        let same = facts == known && config.get("ack_wait") == Some(&ack_wait);
-        if same && config.contains_key("metadata") {
-            return Ok(Some(facts));
-        }
-        config.insert("ack_wait".to_owned(), ack_wait);
-        config.remove("filter_subject");
-        self.change(client, "update", config, &facts).await?;
-        // Two replicas that grew it at once: the later one has put the other's filters away.
-        let now = self.find(client).await?;
-        Ok(now
-            .is_some_and(|config| Facts::of(&config) == facts)
-            .then_some(facts))
-    }
-
-    async fn find(&self, client: &Client) -> Result<Option<Map<String, Value>>, NatsError> {
-        let what = format!("CONSUMER.INFO.{}.{}", self.stream, self.durable);
-        match api::ask::<ConsumerInfo>(client, &what, &json!({})).await {
-            Ok(info) => Ok(Some(info.config)),
-            Err(NatsError::Refused {
-                code: api::CONSUMER_NOT_FOUND,
-                ..
-            }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn change(
-        &self,
-        client: &Client,
-        action: &str,
-        mut config: Map<String, Value>,
-        facts: &Facts,
-    ) -> Result<(), NatsError> {
-        let text = serde_json::to_string(facts).unwrap_or_default();
-        let metadata = config.entry("metadata").or_insert_with(|| json!({}));
-        if let Value::Object(metadata) = metadata {
-            metadata.insert(METADATA_KEY.to_owned(), json!(text));
-        }
-        config.insert("filter_subjects".to_owned(), json!(facts.on_the_server()));
-        let what = format!("CONSUMER.CREATE.{}.{}", self.stream, self.durable);
-        let body = json!({"stream_name": self.stream, "config": config, "action": action});
-        api::ask::<ConsumerInfo>(client, &what, &body)
-            .await
-            .map(drop)
-    }
-
-    fn ack_wait_nanos(&self) -> i64 {
-        i64::try_from(self.ack_wait.as_nanos()).unwrap_or(i64::MAX)
-    }
-
-    fn to_create(&self) -> Map<String, Value> {
-        let ack_wait = self.ack_wait_nanos();
-        let config = json!({
-            "durable_name": self.durable,
-            "name": self.durable,
-            "ack_policy": "explicit",
-            "ack_wait": ack_wait,
-            // Attempts are the host's to count, and delayed retries must not stop the rest.
-            "max_deliver": -1,
-            "max_ack_pending": -1,
-            "replay_policy": "instant",
-        });
-        let mut config = match config {
-            Value::Object(config) => config,
-            _ => Map::new(),
-        };
-        let (policy, more) = match self.start {
-            Start::New => ("new", None),
-            Start::All => ("all", None),
-            Start::Time(time) => (
-                "by_start_time",
-                Some(("opt_start_time", json!(time.to_rfc3339()))),
-            ),
-            Start::Sequence(sequence) => (
-                "by_start_sequence",
-                Some(("opt_start_seq", json!(sequence.max(1)))),
-            ),
-        };
-        config.insert("deliver_policy".to_owned(), json!(policy));
-        if let Some((key, value)) = more {
-            config.insert(key.to_owned(), value);
-        }
-        config
-    }
-
-    /// A durable of that name that somebody else made.
-    fn check(&self, config: &Map<String, Value>) -> Result<(), NatsError> {
-        let durable = &self.durable;
-        let wrong = |what: &str| {
-            Err(NatsError::Refused {
-                code: 0,
-                text: format!(
-                    "consumer `{durable}` {what}: nats consumer rm {} {durable}, or set another NATS_DURABLE_NAME",
-                    self.stream
-                ),
-            })
-        };
-        if config.get("deliver_subject").is_some_and(|s| s != "") {
-            return wrong("is a push consumer");
-        }
-        if config.get("ack_policy").is_some_and(|p| p != "explicit") {
-            return wrong("wants no explicit acknowledgements");
-        }
-        let most = config.get("max_deliver").and_then(Value::as_i64);
-        if most.is_some_and(|most| most > 0) {
-            return wrong("gives up after max_deliver deliveries, silently");
-        }
-        Ok(())
-    }
-}
-
-impl Facts {
-    /// Those of a consumer; one that has none was made by somebody else, for all it filters.
-    fn of(config: &Map<String, Value>) -> Facts {
-        let written = config
-            .get("metadata")
-            .and_then(|metadata| metadata.get(METADATA_KEY)?.as_str())
-            .and_then(|text| serde_json::from_str(text).ok());
-        written.unwrap_or_else(|| {
-            let one = config.get("filter_subject").into_iter();
-            let many = config.get("filter_subjects").and_then(Value::as_array);
-            let all = one.chain(many.into_iter().flatten());
-            let filters = all.filter_map(Value::as_str).filter(|s| !s.is_empty());
-            Facts {
-                filters: filters.map(|filter| (filter.to_owned(), 0)).collect(),
-                newest: String::new(),
-            }
+impl Durable {
+    /// That consumer of the stream, of which nothing is known yet.
+    pub(crate) fn new(nats: &Nats, stream: &str, name: &str) -> Arc<Durable> {
+        Arc::new(Durable {
+            nats: nats.clone(),
+            stream: stream.to_owned(),
+            name: name.to_owned(),
+            known: Mutex::default(),
+            looks: Semaphore::new(1),
+            others: Others::default(),
+            yields: watch::Sender::new(false),
+            look: Notify::new(),
         })
     }
 
-    /// With what is not in it yet, from a sequence on. Nothing ever leaves.
-    fn grown(&self, patterns: &[String], from: u64, digest: &str) -> Facts {
-        let mut grown = self.clone();
-        for pattern in patterns {
-            let covered = self.filters.iter().any(|(have, _)| covers(have, pattern));
-            if !covered && !grown.filters.iter().any(|(have, _)| have == pattern) {
-                grown.filters.push((pattern.clone(), from));
-            }
-        }
-        digest.clone_into(&mut grown.newest);
-        grown
+    /// Opens it for a version: creates it, or lets its filters grow.
+    ///
+    /// # Errors
+    /// `Refused` by the server, or with code 0 if the consumer is one that cannot serve us.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        wanted: DurableConfig,
+    ) -> Result<Consumer, NatsError> {
+        let wanted = Arc::new(wanted);
+        self.known().wanted = Some(wanted.clone());
+        self.others.listens(&wanted.types);
+        self.agree(&wanted).await?;
+        self.others.pulls(true);
+        self.look.notify_one();
+        Ok(Consumer::new(self.nats.inner.events.clone(), self.clone()))
     }
 
-    /// What the server filters by: it refuses two that overlap.
-    fn on_the_server(&self) -> Vec<String> {
-        let mut kept: Vec<&str> = Vec::new();
-        for (pattern, _) in &self.filters {
-            if kept.iter().any(|have| covers(have, pattern)) {
-                continue;
+    /// Looks at the facts from time to time, and answers the other replicas. For ever.
+    pub(crate) async fn keep_up(&self) {
+        let look = async {
+            loop {
+                // Whichever comes first.
+                let _ = tokio::time::timeout(LOOK_EVERY, self.look.notified()).await;
+                if let Err(error) = self.look_around().await {
+                    debug!(consumer = self.name, %error, "cannot look at it");
+                }
             }
-            kept.retain(|have| !covers(pattern, have));
-            kept.push(pattern);
-        }
-        let overlap = kept
-            .iter()
-            .enumerate()
-            .any(|(i, a)| kept[..i].iter().any(|b| overlap(a, b)));
-        if kept.len() > FILTERS_MAX || overlap {
-            return vec![common_wildcard(&kept)];
-        }
-        kept.into_iter().map(str::to_owned).collect()
+        };
+        tokio::join!(look, self.answer());
     }
 
-    /// Whether a message is for the plugin: some filter had it in view when it was stored.
+    /// Waits while another version gets the events.
+    pub(crate) async fn may_pull(&self) {
+        // An error: nobody can have dropped the sender, which is ours.
+        let _ = self.yields.subscribe().wait_for(|yields| !yields).await;
+    }
+
+    /// Whether the facts that are known want a message. `true` holds for ever.
     pub(super) fn wants(&self, subject: &str, sequence: u64) -> bool {
-        self.filters
-            .iter()
-            .any(|(pattern, from)| *from <= sequence && matches(pattern, subject))
-    }
-}
-
-/// The tokens that all begin with, and `>`.
-fn common_wildcard(patterns: &[&str]) -> String {
-    let mut all = patterns.iter().map(|p| p.split('.').collect::<Vec<_>>());
-    let mut common = all.next().unwrap_or_default();
-    // The last token of each may be the one that differs, so that `>` has something to match.
-    common.pop();
-    for tokens in all {
-        let same = common
-            .iter()
-            .zip(&tokens[..tokens.len() - 1])
-            .take_while(|(a, b)| a == b)
-            .count();
-        common.truncate(same);
-    }
-    common.retain(|token| *token != ">");
-    common.push(">");
-    common.join(".")
-}
-
-fn covers(wide: &str, narrow: &str) -> bool {
-    let patterns = wide.parse::<SubjectPattern>().ok().zip(narrow.parse().ok());
-    wide == narrow || patterns.is_some_and(|(wide, narrow)| wide.covers(&narrow))
-}
-
-fn overlap(a: &str, b: &str) -> bool {
-    let patterns = a.parse::<SubjectPattern>().ok().zip(b.parse().ok());
-    patterns.is_some_and(|(a, b)| a.overlaps(&b))
-}
-
-fn matches(pattern: &str, subject: &str) -> bool {
-    pattern
-        .parse::<SubjectPattern>()
-        .is_ok_and(|pattern| pattern.matches(subject))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FILTERS_MAX, Facts};
-
-    fn grow(steps: &[(&[&str], u64)]) -> Facts {
-        steps
-            .iter()
-            .fold(Facts::default(), |facts, (patterns, from)| {
-                let patterns: Vec<_> = patterns.iter().map(|p| (*p).to_owned()).collect();
-                facts.grown(&patterns, *from, "d")
-            })
+        let facts = self.known().facts.clone();
+        facts.wants(subject, sequence)
     }
 
-    #[test]
-    fn filters_grow_and_never_overlap() {
-        let check = |steps: &[(&[&str], u64)], expected: &[&str]| {
-            assert_eq!(grow(steps).on_the_server(), expected, "{steps:?}");
+    /// Whether a message that has come is for the plugin, by facts that are read after it came.
+    pub(crate) async fn wants_now(&self, subject: &str, sequence: u64) -> Result<bool, NatsError> {
+        let facts = self.facts_after(Instant::now()).await?;
+        Ok(facts.wants(subject, sequence))
+    }
+
+    /// Whose an event is that has come and has no handler here.
+    pub(crate) async fn whose(&self, subject: &str, ty: &str) -> Result<Whose, NatsError> {
+        let came = Instant::now();
+        if subject != ty && !self.facts_after(came).await?.name(ty) {
+            return Ok(Whose::Nobodys);
+        }
+        let whose = self.whose_after(came, ty).await?;
+        if whose == Whose::Others {
+            self.look.notify_one();
+        }
+        Ok(whose)
+    }
+
+    /// The consumer was there and is not any more.
+    pub(super) fn gone(&self) {
+        self.others.pulls(false);
+    }
+
+    async fn look_around(&self) -> Result<(), NatsError> {
+        let Some(wanted) = self.known().wanted.clone() else {
+            return Ok(());
         };
-        check(&[(&["e.a", "e.b"], 0)], &["e.a", "e.b"]);
-        check(&[(&["e.a"], 0), (&["e.>"], 9)], &["e.>"]);
-        check(&[(&["e.>"], 0), (&["e.a"], 9)], &["e.>"]);
-        check(&[(&["e.*.x"], 0), (&["e.a.*"], 9)], &["e.>"]);
-        check(&[(&["e.>", "f"], 0)], &["e.>", "f"]);
-        let many: Vec<String> = (0..=FILTERS_MAX).map(|n| format!("org.e.{n}")).collect();
-        let facts = Facts::default().grown(&many, 0, "d");
-        assert_eq!(facts.on_the_server(), ["org.e.>"]);
-        assert!(facts.wants("org.e.64", 1) && !facts.wants("org.e.65", 1));
-    }
-
-    #[test]
-    fn an_added_filter_is_for_what_comes_later() {
-        let facts = grow(&[(&["e.a"], 0), (&["e.>"], 9)]);
-        let check = |subject: &str, sequence, expected| {
-            assert_eq!(
-                facts.wants(subject, sequence),
-                expected,
-                "{subject} {sequence}"
+        let began = Instant::now();
+        let info = {
+            let _one = self.looks.acquire().await;
+            self.read().await?
+        };
+        // Its loop makes it anew.
+        let Some(config) = info else {
+            return Ok(());
+        };
+        let facts = self.known().facts.clone();
+        if facts.is_empty() {
+            return Ok(());
+        }
+        if !facts.are_in(&config) {
+            warn!(
+                consumer = self.name,
+                "others have taken filters from it: adding them again"
             );
+            self.agree(&wanted).await?;
+        }
+        let own: Vec<String> = wanted.filters.iter().map(ToString::to_string).collect();
+        let exceeded = !own.is_empty() && facts.exceed(&own, &wanted.types);
+        let yields = exceeded && self.others_listen_to_more(began).await?;
+        if self.yields.send_replace(yields) != yields {
+            if yields {
+                warn!(
+                    consumer = self.name,
+                    "another host has a version that listens to more: leaving the events to it"
+                );
+            } else {
+                warn!(
+                    consumer = self.name,
+                    "no other host has a version that listens to more: taking events again"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Facts that were read later than `came`.
+    async fn facts_after(&self, came: Instant) -> Result<Arc<Facts>, NatsError> {
+        let _one = self.looks.acquire().await;
+        {
+            let known = self.known();
+            if known.read.is_some_and(|read| read >= came) {
+                return Ok(known.facts.clone());
+            }
+        }
+        match self.read().await? {
+            Some(_) => Ok(self.known().facts.clone()),
+            None => Err(NatsError::Other("its consumer is gone".to_owned())),
+        }
+    }
+
+    /// Reads what is on the server, and learns from it.
+    pub(super) async fn read(&self) -> Result<Option<Map<String, Value>>, NatsError> {
+        let began = Instant::now();
+        let what = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
+        let info = match api::ask::<ConsumerInfo>(self.client(), &what, &json!({})).await {
+            Ok(info) => info,
+            Err(NatsError::Refused {
+                code: api::CONSUMER_NOT_FOUND,
+                ..
+            }) => return Ok(None),
+            Err(error) => return Err(error),
         };
-        check("e.a", 1, true);
-        check("e.b", 8, false);
-        check("e.b", 9, true);
-        check("f", 9, false);
+        let mut known = self.known();
+        // Known to none as yet: what the consumer is for is for `agree` to say.
+        if !known.facts.is_empty() {
+            known.facts = Arc::new(known.facts.grown(&Facts::of(&info.config)));
+            known.read = Some(began);
+            known.floor = Some(info.ack_floor.stream_seq);
+        }
+        Ok(Some(info.config))
+    }
+
+    /// What an answer of the server says.
+    pub(super) fn learn(&self, facts: Facts, read: Instant, floor: Option<u64>) {
+        let mut known = self.known();
+        known.facts = Arc::new(facts);
+        known.read = Some(read);
+        known.floor = floor.or(known.floor);
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.nats.inner.events.client
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

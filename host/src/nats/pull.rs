@@ -2,6 +2,7 @@
 //! was asked and has not come, and begins anew after each reconnect. Must not know what happens to
 //! a delivery.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{StatusCode, Subscriber};
@@ -12,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::NatsError;
 use super::delivery::Delivery;
-use super::durable::{DurableConfig, Facts};
+use super::durable::Durable;
 use super::link::Link;
 
 /// How long the server keeps a pull. A loop that leaves waits so long at the most: what is on its
@@ -38,7 +39,7 @@ pub(crate) struct Consumer {
     link: Link,
     /// Where pulls are asked for.
     next: String,
-    facts: Facts,
+    durable: Arc<Durable>,
     inbox: Option<Inbox>,
     leaving: bool,
     /// Not before: the server refused the last one.
@@ -68,14 +69,14 @@ enum Came {
 }
 
 impl Consumer {
-    pub(super) fn new(link: Link, wanted: &DurableConfig, facts: Facts) -> Consumer {
+    pub(super) fn new(link: Link, durable: Arc<Durable>) -> Consumer {
         Consumer {
             link,
             next: format!(
                 "$JS.API.CONSUMER.MSG.NEXT.{}.{}",
-                wanted.stream, wanted.durable
+                durable.stream, durable.name
             ),
-            facts,
+            durable,
             inbox: None,
             leaving: false,
             wait_until: None,
@@ -118,16 +119,11 @@ impl Consumer {
                 Came::Status => {}
                 Came::Gone(reason) => {
                     self.inbox = None;
+                    self.durable.gone();
                     return Err(NatsError::Other(reason));
                 }
             }
         }
-    }
-
-    /// Takes what a consumer opened later knows, and keeps what was asked for: it still comes.
-    #[cfg(feature = "host")]
-    pub(crate) fn adopt(&mut self, newer: Consumer) {
-        self.facts = newer.facts;
     }
 
     /// Asks for nothing more; what was asked for still comes, then `None`.
@@ -228,8 +224,8 @@ impl Consumer {
         };
         let Some(status) = message.status else {
             inbox.asked = inbox.asked.saturating_sub(1);
-            let facts = &self.facts;
-            let wants = |subject: &str, sequence| facts.wants(subject, sequence);
+            let durable = &self.durable;
+            let wants = |subject: &str, sequence| durable.wants(subject, sequence);
             return match Delivery::read(&self.link.client, message, wants) {
                 Ok(delivery) => Came::Delivery(Box::new(delivery)),
                 Err(reason) => {
