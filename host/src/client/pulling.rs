@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::ClientError;
 use super::serving::Running;
@@ -233,7 +233,7 @@ async fn unlistened(running: &Running, durable: &Durable, delivery: &Delivery, t
 }
 
 fn cannot_tell(running: &Running, error: &str) -> End {
-    debug!(service = %running.name, error, "cannot tell whose an event is");
+    warn!(service = %running.name, error, "cannot tell whose an event is: it comes again");
     End::Nak(RETRY_LONGEST)
 }
 

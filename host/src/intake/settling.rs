@@ -192,7 +192,7 @@ impl Drop for Standstill<'_> {
 }
 
 fn cannot_tell(plugin: &Plugin, error: &str) -> End {
-    debug!(plugin = %plugin.name(), error, "cannot tell whose an event is");
+    warn!(plugin = %plugin.name(), error, "cannot tell whose an event is: it comes again");
     End::Nak(RETRY_LONGEST)
 }
 

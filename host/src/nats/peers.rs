@@ -2,7 +2,8 @@
 //! `conche.peers.<stream>.<durable>`, which types their versions handle now. Nothing is sent while
 //! the versions are the same. Must not know how a consumer is opened.
 //!
-//! - An answer counts for what came before it was asked for.
+//! - An answer counts for what came before it was asked for, and only if our own is among the
+//!   answers: else nobody may have been asked, and nothing is known.
 //! - Nobody is taken to have gone for good before a while of asking in vain: a host that starts
 //!   again, or whose connection does, cannot answer meanwhile.
 //! - "Listens to all and to more" is a strict order, whoever was loaded first: of any versions at
@@ -208,7 +209,14 @@ impl Durable {
         let answers = self.ask_others().await?;
         let mut state = self.others.state();
         let own = state.own.id.clone();
-        state.answers = answers.into_iter().filter(|peer| peer.id != own).collect();
+        let (ours, others): (Vec<_>, _) = answers.into_iter().partition(|peer| peer.id == own);
+        if ours.is_empty() {
+            return Err(NatsError::Other(format!(
+                "questions to other hosts do not arrive: may this user publish and subscribe `{}`?",
+                self.subject()
+            )));
+        }
+        state.answers = others;
         state.asked = Some(asked);
         if state.generation != generation {
             // The others come back too, in a while.
