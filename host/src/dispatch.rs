@@ -4,16 +4,16 @@
 mod answer;
 mod effects;
 mod listening;
+mod slots;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::warn;
 
-use crate::admission::{Admit, Lanes, Permit};
+use crate::admission::{Lanes, Permit};
 use crate::config::Config;
 use crate::envelope::{CloudEvent, Fault, new_id, now};
 use crate::listeners::Listeners;
@@ -23,15 +23,13 @@ use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
 use crate::sandbox::{Call, Effects, EventOutcome, Failure, QueryOutcome, Verdict};
 use crate::settle::Unhandled;
+use slots::{enter, wait_for};
 
 /// Calls that may wait for one of the host's slots.
 const WAITING_MAX: usize = 4096;
 
 pub use answer::QueryAnswer;
 pub use effects::{Cause, Travel};
-
-/// How long an event waits before it asks again for a slot that too many wait for.
-const SHED_WAIT: Duration = Duration::from_millis(20);
 
 /// Hands calls to plugins. One a host.
 #[derive(Debug)]
@@ -157,15 +155,10 @@ impl Dispatcher {
             let text = "the hop limit is reached: do handlers ask in a circle?";
             return self.fault(event, route, 508, text);
         }
-        let Some(_permits) = self.admit(plugin, travel.hops, deadline).await else {
+        let admitted = self.admit(plugin, travel.hops, deadline).await;
+        let Some((_permits, began)) = admitted else {
             return self.shed(event, route);
         };
-        let began = Instant::now();
-        if began >= deadline {
-            // Nobody waits for it any more.
-            self.metrics.shed(ShedBy::Late);
-            return self.shed(event, route);
-        }
         let call = Call {
             handler: &route.handler,
             event,
@@ -248,13 +241,13 @@ impl Dispatcher {
         Ok(outcome)
     }
 
-    /// The host's slot and the plugin's, or none when it is to be shed.
+    /// The host's slot and the plugin's, and when it had them; none when it is to be shed.
     async fn admit(
         &self,
         plugin: &Plugin,
         hops: u32,
         deadline: Instant,
-    ) -> Option<(Permit, Permit)> {
+    ) -> Option<((Permit, Permit), Instant)> {
         let shed = |by| {
             self.metrics.shed(by);
             None
@@ -265,7 +258,12 @@ impl Dispatcher {
         let Some(host) = enter(&self.lanes, hops, deadline).await else {
             return shed(ShedBy::Host);
         };
-        Some((own, host))
+        let now = Instant::now();
+        if now >= deadline {
+            // Nobody waits for it any more.
+            return shed(ShedBy::Late);
+        }
+        Some(((own, host), now))
     }
 
     fn not_stored(&self, event: &CloudEvent, route: &Route, error: &SendError) -> QueryAnswer {
@@ -365,26 +363,6 @@ fn reject(code: u16, message: &str) -> EventOutcome {
     EventOutcome {
         verdict: Verdict::Reject(fault),
         effects: Effects::default(),
-    }
-}
-
-async fn enter(lanes: &Lanes, hops: u32, deadline: Instant) -> Option<Permit> {
-    match lanes.admit(hops) {
-        Admit::Now(permit) => Some(permit),
-        // Boxed: most calls do not wait, and each would be larger by what only waiting needs.
-        Admit::Later(waiting) => Box::pin(timeout_at(deadline, waiting.permit())).await.ok(),
-        Admit::Shed => None,
-    }
-}
-
-/// Waits for a slot for as long as it takes.
-async fn wait_for(lanes: &Lanes, hops: u32) -> Permit {
-    loop {
-        match lanes.admit(hops) {
-            Admit::Now(permit) => return permit,
-            Admit::Later(waiting) => return waiting.permit().await,
-            Admit::Shed => tokio::time::sleep(SHED_WAIT).await,
-        }
     }
 }
 

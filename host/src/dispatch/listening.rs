@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::{Cause, Dispatcher, report, wait_for};
+use super::slots::wait_for;
+use super::{Cause, Dispatcher, report};
 use crate::envelope::CloudEvent;
 use crate::listeners::Listener;
 use crate::metrics::ListenerEnd;

@@ -25,6 +25,11 @@ pub(super) fn needs(config: &Config, wants: &Wants, inbox: &str) -> Vec<Need> {
         all.extend(wants.any_query.iter().map(to_serve));
     }
     all.extend(of_events(config));
+    let peers = format!("conche.peers.{}.>", config.events.stream);
+    let why = "to leave an event to the host that handles its type";
+    for act in [Act::Subscribe, Act::Publish] {
+        all.push(need(act, &subject_within(&peers), &peers, why));
+    }
     all
 }
 

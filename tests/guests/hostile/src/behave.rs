@@ -80,12 +80,7 @@ pub(crate) fn behave(name: &str, amount: Amount) -> Result<Reply, Fault> {
             info!("{}", "x".repeat(bytes));
             "logged".to_owned()
         }
-        "EmptyFields" => {
-            let empty: (&str, &dyn std::fmt::Display) = ("", &"");
-            let fields = vec![empty; usize::try_from(count).unwrap_or(usize::MAX)];
-            log::write(log::Level::Info, "empty", &fields);
-            "logged".to_owned()
-        }
+        "EmptyFields" => empty_fields(amount.count.unwrap_or(20_000)),
         "PrintAndSleep" => {
             println!("connecting");
             std::thread::sleep(Duration::from_secs(3600));
@@ -215,6 +210,14 @@ fn log_lines(count: u64) -> String {
     for number in 0..count {
         info!("line {number}");
     }
+    "logged".to_owned()
+}
+
+/// Nothing, many times over.
+fn empty_fields(count: u64) -> String {
+    let empty: (&str, &dyn std::fmt::Display) = ("", &"");
+    let fields: Vec<_> = (0..count).map(|_| empty).collect();
+    log::write(log::Level::Info, "empty", &fields);
     "logged".to_owned()
 }
 
