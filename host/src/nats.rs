@@ -317,11 +317,15 @@ impl Nats {
             subject: subject.to_owned(),
         };
         let pattern = subject.parse().map_err(|_| nobody())?;
-        if !self.inner.sending.client.server_info().jetstream {
-            return Err(NatsError::NoJetStream);
-        }
         let mut streams = self.streams_taking(&pattern).await?;
-        streams.pop().ok_or_else(nobody)
+        streams.pop().ok_or_else(|| {
+            // One without may have it from others of its cluster.
+            if self.inner.sending.client.server_info().jetstream {
+                nobody()
+            } else {
+                NatsError::NoJetStream
+            }
+        })
     }
 
     /// Stores a message in whichever stream takes its subject.

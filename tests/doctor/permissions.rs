@@ -87,6 +87,21 @@ async fn an_inbox_that_is_denied() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_that_may_be_answered_to_only() {
+    let ward = Ward::new(server("publish: { deny: \"_INBOX.>\" }"), &[], LOGIN).await;
+    let examined = ward.examine().await;
+    let of_permissions = examined
+        .findings
+        .iter()
+        .filter(|it| it.check == "permissions");
+    let mends: Vec<&str> = of_permissions
+        .map(|finding| finding.mend.as_str())
+        .collect();
+    let mend = "permissions: { publish: { allow: [\"_INBOX.>\"] } } for this user of the server, unless it has allow_responses";
+    assert_eq!(mends, [mend]);
+}
+
 /// What is tried stores nothing, and takes no query from anybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_tried_has_no_effect() {

@@ -233,6 +233,10 @@ async fn unlistened(running: &Running, durable: &Durable, delivery: &Delivery, t
 }
 
 fn cannot_tell(running: &Running, error: &str) -> End {
+    if running.tasks.has_begun() {
+        // It answers no questions any more, not even its own.
+        return End::Nak(RETRY_FIRST);
+    }
     warn!(service = %running.name, error, "cannot tell whose an event is: it comes again");
     End::Nak(RETRY_LONGEST)
 }

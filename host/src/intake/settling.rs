@@ -66,7 +66,7 @@ impl Events {
         match self.durable.wants(delivery).await {
             Ok(true) => {}
             Ok(false) => return skip(plugin),
-            Err(error) => return cannot_tell(plugin, &error),
+            Err(error) => return self.cannot_tell(plugin, &error),
         }
         let event = match CloudEvent::decode(delivery.message()) {
             Ok(mut event) => {
@@ -125,8 +125,17 @@ impl Events {
                 let reason = format!("unlistened: no handler for type `{ty}`");
                 self.dead_letter(plugin, delivery, reason).await
             }
-            Err(error) => cannot_tell(plugin, &error),
+            Err(error) => self.cannot_tell(plugin, &error),
         }
+    }
+
+    fn cannot_tell(&self, plugin: &Plugin, error: &str) -> End {
+        if self.leave.is_cancelled() {
+            // It answers no questions any more, not even its own.
+            return End::Nak(RETRY_FIRST);
+        }
+        warn!(plugin = %plugin.name(), error, "cannot tell whose an event is: it comes again");
+        End::Nak(RETRY_LONGEST)
     }
 
     /// Stores the delivery in the dead-letter stream. While that takes nothing, the plugin stands
@@ -189,11 +198,6 @@ impl Drop for Standstill<'_> {
         let stands = *self.events.stopped.borrow() > 0;
         self.plugin.metrics().stopped(stands);
     }
-}
-
-fn cannot_tell(plugin: &Plugin, error: &str) -> End {
-    warn!(plugin = %plugin.name(), error, "cannot tell whose an event is: it comes again");
-    End::Nak(RETRY_LONGEST)
 }
 
 /// Not for this plugin.

@@ -61,6 +61,8 @@ pub(super) struct Known {
     read: Option<Instant>,
     /// When the stream was made: sequences are of this one.
     pub(super) stream_made: String,
+    /// When the consumer was made: another one of its name has facts of its own.
+    pub(super) made: String,
     /// For each pattern, the first sequence after it was wanted first.
     pub(super) first: BTreeMap<String, u64>,
     /// All up to it was acknowledged.
@@ -69,6 +71,8 @@ pub(super) struct Known {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ConsumerInfo {
+    #[serde(default)]
+    pub(super) created: String,
     pub(super) config: Map<String, Value>,
     #[serde(default)]
     pub(super) ack_floor: Floor,
@@ -171,8 +175,9 @@ impl Durable {
             let _one = self.looks.acquire().await;
             self.read().await?
         };
-        // Its loop makes it anew.
         let Some(config) = info else {
+            // Its loop makes it anew, once it pulls.
+            self.yields.send_replace(false);
             return Ok(());
         };
         let facts = self.known().facts.clone();
@@ -233,9 +238,17 @@ impl Durable {
             Err(error) => return Err(error),
         };
         let mut known = self.known();
+        let is_another = known.made != info.created;
+        known.made = info.created;
         // Known to none as yet: what the consumer is for is for `agree` to say.
         if !known.facts.is_empty() {
-            known.facts = Arc::new(known.facts.grown(&Facts::of(&info.config)));
+            let there = Facts::of(&info.config);
+            let facts = match &known.wanted {
+                // Made anew by others: what the version here wants it has wanted since before.
+                Some(wanted) if is_another => there.grown(&wanted.for_all_messages()),
+                _ => known.facts.grown(&there),
+            };
+            known.facts = Arc::new(facts);
             known.read = Some(began);
             known.floor = Some(info.ack_floor.stream_seq);
         }

@@ -191,7 +191,9 @@ impl Durable {
         config.insert("filter_subjects".to_owned(), json!(facts.on_the_server()));
         let what = format!("CONSUMER.CREATE.{}.{}", self.stream, self.name);
         let body = json!({"stream_name": self.stream, "config": config, "action": action});
-        api::ask(self.client(), &what, &body).await
+        let info: ConsumerInfo = api::ask(self.client(), &what, &body).await?;
+        self.known().made.clone_from(&info.created);
+        Ok(info)
     }
 }
 
@@ -226,6 +228,17 @@ impl DurableConfig {
             start,
             ack_wait,
         }
+    }
+
+    /// The facts of a consumer that is for all of this, from the first message on.
+    pub(super) fn for_all_messages(&self) -> Facts {
+        let patterns = if self.filters.is_empty() {
+            vec![">".to_owned()]
+        } else {
+            self.filters.iter().map(ToString::to_string).collect()
+        };
+        let filters = patterns.into_iter().map(|pattern| (pattern, 0));
+        Facts::new(filters.collect(), &self.shared)
     }
 
     /// Whether a consumer is as it should be.

@@ -117,6 +117,7 @@ impl Link {
             gave_up: gave_up.clone(),
             up: AtomicBool::new(false),
             fences: fences.clone(),
+            shutdown: shutdown.clone(),
         });
         let urls = shown(&config.urls);
         let mut attempt: u32 = 0;

@@ -27,6 +27,9 @@ use crate::envelope::new_id;
 /// How long others have for their answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long an answer does that says who handles a type: each question takes a second.
+const LATELY: Duration = Duration::from_secs(5);
+
 /// Answers that are read.
 const ANSWERS_MAX: usize = 256;
 
@@ -125,6 +128,12 @@ impl Others {
 }
 
 impl State {
+    /// Whether a replica said a moment ago that it handles a type.
+    fn heard_lately(&self, ty: &str) -> bool {
+        let lately = self.asked.is_some_and(|asked| asked.elapsed() < LATELY);
+        lately && self.answers.iter().any(|peer| hears(&peer.types, ty))
+    }
+
     /// Whose an event of this type is, by the answers that are there.
     fn whose(&mut self, ty: &str, now: Instant) -> Whose {
         if self.answers.iter().any(|peer| hears(&peer.types, ty)) {
@@ -188,6 +197,10 @@ impl Durable {
 
     /// Whose an event is that came at `came` and has no handler here.
     pub(super) async fn whose_after(&self, came: Instant, ty: &str) -> Result<Whose, NatsError> {
+        // To leave it does no harm, whatever has become of who handled the type a moment ago.
+        if self.others.state().heard_lately(ty) {
+            return Ok(Whose::Others);
+        }
         self.hear_others(came).await?;
         Ok(self.others.state().whose(ty, Instant::now()))
     }
@@ -255,7 +268,7 @@ impl Durable {
 mod tests {
     use tokio::time::{Duration, Instant};
 
-    use super::{GONE_AFTER, Peer, State, Whose};
+    use super::{GONE_AFTER, LATELY, Peer, State, Whose};
 
     fn peer(types: &[&str]) -> Peer {
         Peer {
@@ -281,6 +294,19 @@ mod tests {
             ..peer(&["x", "y"])
         };
         assert!(!opening.goes_before(&peer(&["x"])));
+    }
+
+    #[test]
+    fn an_answer_of_a_moment_ago_says_who_handles_a_type() {
+        let mut state = State {
+            answers: vec![peer(&["y"])],
+            ..State::default()
+        };
+        assert!(!state.heard_lately("y"));
+        state.asked = Some(Instant::now());
+        assert!(state.heard_lately("y") && !state.heard_lately("x"));
+        state.asked = Instant::now().checked_sub(LATELY);
+        assert!(!state.heard_lately("y"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! not know what is done about it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_nats::{Event, ServerError};
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::fence::Fences;
+use crate::shutdown::Shutdown;
 
 /// What the client's callbacks tell.
 #[derive(Debug)]
@@ -20,6 +21,22 @@ pub(super) struct Told {
     /// It was connected once: attempts are the client's own from then on.
     pub(super) up: AtomicBool,
     pub(super) fences: Arc<Fences>,
+    pub(super) shutdown: Shutdown,
+}
+
+/// The client's tasks hold it as long as they live. One that ends before the host does has panicked
+/// (at headers that it cannot read: nats.rs#1612), still calls itself connected, and never comes back.
+impl Drop for Told {
+    fn drop(&mut self) {
+        if self.up.load(Ordering::Relaxed) && !self.shutdown.has_begun() {
+            let purpose = self.purpose;
+            error!(
+                purpose,
+                "the NATS client has ended by itself: this connection is lost for good"
+            );
+            self.gave_up.cancel();
+        }
+    }
 }
 
 impl Told {
