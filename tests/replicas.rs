@@ -76,20 +76,6 @@ async fn a_type_that_another_host_added_is_left_to_it_while_it_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_left_the_events_to_another_makes_their_consumer_anew_after_it() {
-    let old = TestHost::on(On::Nats, &["probe"], "").await;
-    let (new, _dir) = beside(&old, LISTENS_TO_LATE, "").await;
-    until(&old.wire, |info| info["num_waiting"] == 2).await;
-    until(&old.wire, |info| info["num_waiting"] == 1).await;
-    Box::pin(new.stop()).await;
-    // Before the old one has looked around, and heard that nobody is there.
-    let what = format!("CONSUMER.DELETE.{EVENTS}.conche-probe");
-    old.wire.api(&what, json!({})).await;
-    old.publish(DO, REPORT).await;
-    old.stored(DONE, 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn whoever_was_loaded_last_leaves_what_it_does_not_handle() {
     let new = TestHost::with(Setup {
         guests: &["probe"],
