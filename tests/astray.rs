@@ -12,6 +12,7 @@ const DO: &str = "org.cyverse.events.probe.Do";
 on_both! {
     an_event_that_no_stream_takes_asks_nobody,
     a_query_whose_time_is_over_does_not_run,
+    a_request_without_time_is_not_sent,
 }
 
 /// On a server an event is published as a request: whoever answers queries would get it.
@@ -62,4 +63,18 @@ async fn a_query_whose_time_is_over_does_not_run(on: On) {
     assert!(out.await.is_empty());
     host.counted("conche_messages_shed_total{limit=\"late\"}", 1.0)
         .await;
+}
+
+async fn a_request_without_time_is_not_sent(on: On) {
+    let host = TestHost::on(on, &["probe", "greeter"], "").await;
+    let ada = r#"{"name":"Ada"}"#;
+    let greet = "cyverse.greeter.Greet";
+    let ask = format!(r#"{{"op":"{greet}","data":{ada},"timeout_ms":0}}"#);
+    let told = host.ask_json("cyverse.probe.Ask", &ask).await.unwrap();
+    assert!(told.contains(r#""kind":"timed-out""#), "{told}");
+    // What was sent before it would have been shed by now.
+    host.ask_json(greet, ada).await.unwrap();
+    let metrics = host.metrics();
+    let none = "conche_messages_shed_total{limit=\"late\"} 0";
+    assert!(metrics.contains(none), "{metrics}");
 }

@@ -88,6 +88,20 @@ impl Online {
         }
     }
 
+    /// Listens, with a standard output that nobody reads; and what it says beside.
+    fn listen_unread(&self) -> (Killed, Receiver<String>) {
+        let mut command = self.place.command(&["listen", REQUESTED]);
+        let spawned = command
+            .env("NATS_URL", self.server.url())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut listening = Killed(spawned.unwrap());
+        let stderr = lines(listening.0.stderr.take().unwrap());
+        Running::says(&stderr, "conche: listening");
+        (listening, stderr)
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         let url = self.server.url();
         self.place.run_with(arguments, &[("NATS_URL", &url)])
@@ -204,15 +218,7 @@ fn what_is_published_is_heard_with_what_follows_from_it() {
 #[test]
 fn a_listener_ends_when_its_reader_leaves() {
     let online = Online::start();
-    let mut command = online.place.command(&["listen", REQUESTED]);
-    let spawned = command
-        .env("NATS_URL", online.server.url())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut listening = Killed(spawned.unwrap());
-    let stderr = lines(listening.0.stderr.take().unwrap());
-    Running::says(&stderr, "conche: listening");
+    let (mut listening, stderr) = online.listen_unread();
     drop(listening.0.stdout.take());
     assert_eq!(online.run(&["publish", REQUESTED, ADA]).code, Some(0));
     assert_eq!(listening.end(&stderr), (Some(0), String::new()));
@@ -224,15 +230,7 @@ fn a_listener_ends_on_a_signal_while_its_reader_stands_still() {
     const EVENTS: usize = 12;
     let text = json!({"name": "x".repeat(16 << 10)}).to_string();
     let online = Online::start();
-    let mut command = online.place.command(&["listen", REQUESTED]);
-    let spawned = command
-        .env("NATS_URL", online.server.url())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut listening = Killed(spawned.unwrap());
-    let stderr = lines(listening.0.stderr.take().unwrap());
-    Running::says(&stderr, "conche: listening");
+    let (listening, stderr) = online.listen_unread();
     let other = online.listen(&[REQUESTED]);
     for _ in 0..EVENTS {
         let published = online.run_on(&["publish", REQUESTED], &text);
