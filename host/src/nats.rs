@@ -5,6 +5,7 @@
 
 mod api;
 mod delivery;
+mod denied;
 mod durable;
 mod facts;
 mod fence;
@@ -36,6 +37,8 @@ use link::Link;
 
 pub(crate) use async_nats::Subject;
 pub(crate) use delivery::Delivery;
+#[cfg(feature = "host")]
+pub(crate) use denied::Act;
 pub(crate) use durable::Durable;
 pub(crate) use growing::DurableConfig;
 pub use link::ConnectError;
@@ -49,7 +52,7 @@ pub(crate) use streams::{StreamConfig, flaws};
 pub(crate) use subscription::Subscription;
 #[cfg(feature = "host")]
 pub(crate) use survey::{
-    Act, Clock, ConsumerSeen, Need, Neighbour, StreamsSeen, Survey, subject_within,
+    Clock, ConsumerSeen, Need, Neighbour, StreamsSeen, Survey, subject_within,
 };
 
 /// What the connections are called.

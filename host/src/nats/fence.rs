@@ -8,6 +8,8 @@ use std::time::Duration;
 use async_nats::{Client, RequestErrorKind};
 use tokio::sync::oneshot;
 
+use super::denied::{Act, complaint};
+
 /// For a round trip, before it is tried again.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -57,8 +59,9 @@ impl Fences {
     /// What the server said it denies. True: only a round trip, which has gone through by that.
     pub(super) fn denied(&self, text: &str) -> bool {
         let mut state = self.state();
-        let inbox = denied_publish(text);
-        if let Some(fence) = inbox.and_then(|inbox| state.under_way.remove(inbox)) {
+        if let Some((Act::Publish, inbox)) = complaint(text)
+            && let Some(fence) = state.under_way.remove(inbox)
+        {
             let _nobody_waits = fence.send(());
             return true;
         }
@@ -102,28 +105,10 @@ async fn to(client: &Client, nobody: String) -> bool {
     }
 }
 
-/// The subject of `Permissions Violation for Publish to "a.b"`.
-fn denied_publish(text: &str) -> Option<&str> {
-    let (_, about) = text.split_once("ermissions Violation for Publish to ")?;
-    about.split('"').nth(1)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Fences, denied_publish};
+    use super::Fences;
     use tokio::sync::oneshot;
-
-    #[test]
-    fn a_complaint_names_what_was_denied() {
-        let check = |text, expected| assert_eq!(denied_publish(text), expected, "{text}");
-        let publish = "Permissions Violation for Publish to \"_INBOX.a\"";
-        check(publish, Some("_INBOX.a"));
-        check(
-            "Permissions Violation for Subscription to \"_INBOX.a\"",
-            None,
-        );
-        check("maximum connections exceeded", None);
-    }
 
     #[test]
     fn a_fence_that_is_denied_has_gone_through_and_no_other_has() {

@@ -16,7 +16,7 @@ use super::streams::StreamConfig;
 use super::{ConnectError, Link, Nats, NatsError, api, link, login, streams};
 use crate::config::NatsConfig;
 
-pub(crate) use permissions::{Act, Need};
+pub(crate) use permissions::Need;
 pub(crate) use services::{Neighbour, subject_within};
 
 /// Pages of a list that are read: 256 streams or consumers each.

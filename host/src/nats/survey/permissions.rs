@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 
 use super::Survey;
+use crate::nats::denied::{Act, complaint};
 use crate::nats::fence;
 
 /// Tried together: the client hands on 128 complaints, and forgets the rest.
@@ -18,13 +19,6 @@ const HANDED_ON: Duration = Duration::from_millis(100);
 
 /// A stream of this name takes what is tried; there is none, so none does.
 const NO_STREAM: &str = "conche doctor";
-
-/// What is done to a subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Act {
-    Publish,
-    Subscribe,
-}
 
 /// Something that a host does, and has to be allowed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,34 +83,5 @@ impl Survey {
                     .await;
             }
         }
-    }
-}
-
-/// What a complaint is about: `Permissions Violation for Publish to "a.b"`.
-fn complaint(text: &str) -> Option<(Act, &str)> {
-    let (_, about) = text.split_once("ermissions Violation for ")?;
-    let act = if about.starts_with("Publish") {
-        Act::Publish
-    } else if about.starts_with("Subscription") {
-        Act::Subscribe
-    } else {
-        return None;
-    };
-    let subject = about.split('"').nth(1)?;
-    Some((act, subject))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Act, complaint};
-
-    #[test]
-    fn a_complaint_names_what_was_denied() {
-        let check = |text, expected| assert_eq!(complaint(text), expected, "{text}");
-        let publish = "nats: Permissions Violation for Publish to \"$JS.API.INFO\"";
-        check(publish, Some((Act::Publish, "$JS.API.INFO")));
-        let subscribe = "Permissions Violation for Subscription to \"a.b\" using queue \"q\"";
-        check(subscribe, Some((Act::Subscribe, "a.b")));
-        check("nats: maximum connections exceeded", None);
     }
 }

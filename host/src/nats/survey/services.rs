@@ -9,8 +9,9 @@ use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Act, Survey};
+use super::Survey;
 use crate::envelope::{Message, new_id};
+use crate::nats::denied::Act;
 use crate::nats::{NatsError, message};
 
 /// Every server lists the connections of whoever asks, with what they subscribe.
