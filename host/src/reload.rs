@@ -6,6 +6,7 @@ mod files;
 mod refusal;
 mod report;
 mod settling;
+mod topology;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -23,6 +24,7 @@ use crate::registry::Registry;
 use crate::sandbox::{Compiled, Digest, Sandbox, Tenant};
 use files::{Files, Found};
 use settling::Settling;
+use topology::{Topology, Unheard};
 
 pub use checks::{Denied, denials, registrations as check_registrations};
 pub use files::{read_component, read_policy};
@@ -43,6 +45,8 @@ pub struct Reload {
     settling: Settling,
     /// When the first of them may be taken.
     look_again: Option<Instant>,
+    /// What was told of already.
+    unheard: Unheard,
     changes: watch::Sender<u64>,
     report: watch::Sender<Report>,
 }
@@ -108,6 +112,7 @@ impl Reload {
             tried: BTreeMap::new(),
             settling: Settling::default(),
             look_again: None,
+            unheard: Unheard::default(),
             changes: watch::Sender::new(0),
             report: watch::Sender::default(),
         }
@@ -150,6 +155,7 @@ impl Reload {
                     while let_go {
                         let_go = self.try_losers_again(&found).await;
                     }
+                    self.tell_unheard();
                 }
             }
             Err(error) => warn!(%error, "reading the plugins directory failed"),
@@ -322,7 +328,14 @@ impl Reload {
         // Only now: what is refused leaves no series behind.
         let metrics = self.dispatcher.metrics();
         let plugin = Arc::new(plugin.counted_by(metrics));
-        self.swap(registry.with(plugin.clone())?);
+        let registry = registry.with(plugin.clone())?;
+        if let Some(way) = Topology::of(&registry).circle(plugin.name()) {
+            warn!(
+                plugin = %plugin.name(), %way, hop_limit = self.config.calls.hop_limit,
+                "its events can come back to it: if each handler on the way emits each time, they go round until the hop limit"
+            );
+        }
+        self.swap(registry);
         let serving = self.dispatcher.registry().plugins().count();
         metrics.swapped(plugin.name(), serving);
         announce(&plugin);
@@ -340,6 +353,15 @@ impl Reload {
         let compile = move || Ok::<_, Refusal>(sandbox.compile(&found.bytes()?)?);
         let compiled = tokio::task::spawn_blocking(compile).await;
         compiled.map_err(|error| Refusal::Internal(format!("compiling failed: {error}")))?
+    }
+
+    /// Once for each, and only after all that a look found: who hears it may be among that.
+    fn tell_unheard(&mut self) {
+        let unheard = Topology::of(&self.dispatcher.registry()).unheard();
+        for (plugin, emits) in unheard.difference(&self.unheard) {
+            info!(%plugin, emits, "it may emit what no plugin of this host hears");
+        }
+        self.unheard = unheard;
     }
 
     fn swap(&self, registry: Registry) {

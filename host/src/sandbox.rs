@@ -45,6 +45,7 @@ use clock::Ticker;
 use shelves::Shelves;
 use state::State;
 
+pub(crate) use component::has_interface;
 pub use component::{COMPONENT_BYTES_MAX, Code, Compiled, LoadError};
 pub use effects::{Effects, Emitted};
 pub use failure::Failure;

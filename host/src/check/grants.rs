@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Finding, Severity};
 use crate::policy::{Grant, Grants};
 use crate::reload::Denied;
-use crate::sandbox::Registrations;
+use crate::sandbox::{Registrations, has_interface};
 use crate::subject::SubjectPattern;
 
 /// What is sent or heard while a handler runs: the grant, the interface, and what it does.
@@ -15,12 +15,6 @@ pub(super) const SENDING: [(Grant, &str, &str); 4] = [
     (Grant::Exchange, "exchange", "exchanges"),
     (Grant::Listen, "listeners", "listens to"),
 ];
-
-/// Whether a component imports, or exports, this interface of ours.
-pub(super) fn has(interfaces: &[String], interface: &str) -> bool {
-    let prefix = format!("conche:handler/{interface}@");
-    interfaces.iter().any(|name| name.starts_with(&prefix))
-}
 
 /// What a host would not let it register.
 pub(super) fn denied(denied: &[Denied]) -> Vec<Finding> {
@@ -58,7 +52,7 @@ pub(super) fn imported(
             Some(warning(what).with(refusal.line().unwrap_or_else(|| refusal.to_string())))
         });
         let refused: Vec<_> = refused.collect();
-        let is_mute = grants.list(grant).is_empty() && has(imports, interface);
+        let is_mute = grants.list(grant).is_empty() && has_interface(imports, interface);
         if refused.is_empty() && is_mute {
             let what = format!("it imports {interface}, of which nothing is granted");
             let file = &grants.policy_file;
@@ -104,7 +98,7 @@ pub(super) fn unused(
     }
     for (grant, interface, _) in SENDING {
         let is_written = written(grant, grants, default).next().is_some();
-        if is_written && !has(imports, interface) {
+        if is_written && !has_interface(imports, interface) {
             unused.push(format!(
                 "{grant} is granted, and it does not import {interface}"
             ));
@@ -129,13 +123,13 @@ pub(super) fn idle(imports: &[String], registrations: &Registrations) -> Vec<Fin
         ));
     }
     let listens = !registrations.listeners.is_empty();
-    if listens && !has(imports, "listeners") {
+    if listens && !has_interface(imports, "listeners") {
         findings.push(warning(
             "it registers listeners and does not import listeners: they never hear anything",
             "add them with listeners.add, or do not register them",
         ));
     }
-    if !listens && has(imports, "listeners") {
+    if !listens && has_interface(imports, "listeners") {
         findings.push(warning(
             "it imports listeners and registers none: it can add none",
             "register the handlers that listeners.add names",

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::grants::{SENDING, has};
+use super::grants::SENDING;
 use super::limits::Measure;
 use crate::policy::{Grant, PluginName};
-use crate::sandbox::{Registrations, Seen};
+use crate::sandbox::{Registrations, Seen, has_interface};
 use crate::subject::{SubjectPattern, is_reserved};
 
 /// The file's text. `needs` are the limits that it would have without it.
@@ -43,7 +43,7 @@ pub(super) fn text(
                 "# seen when it was tried; whatever else it {does} belongs here:"
             );
             list(&mut text, grant, asked.into_iter());
-        } else if has(imports, interface) {
+        } else if has_interface(imports, interface) {
             let _ = writeln!(
                 text,
                 "# it imports {interface}: name what it {does}, or leave this out"

@@ -7,6 +7,7 @@ use crate::nats::StreamFlaw;
 use crate::outbound::{Outbound, SendError};
 use crate::plugin::Plugin;
 use crate::policy;
+use crate::sandbox::has_interface;
 use crate::subject::{SubjectError, SubjectPattern, check_literal, is_reserved};
 
 /// Why a registration cannot be.
@@ -184,10 +185,9 @@ fn missing_exports(plugin: &Plugin) -> Vec<Denied> {
         (listeners, "listeners", "event-handler"),
         (events, "events", "event-handler"),
     ];
-    let missing = needed.into_iter().filter(|(is_needed, _, interface)| {
-        let prefix = format!("conche:handler/{interface}@");
-        *is_needed && !exports.iter().any(|export| export.starts_with(&prefix))
-    });
+    let missing = needed
+        .into_iter()
+        .filter(|(is_needed, _, interface)| *is_needed && !has_interface(exports, interface));
     missing
         .map(|(_, what, interface)| Denied::NoExport { what, interface })
         .collect()

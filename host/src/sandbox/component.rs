@@ -46,6 +46,13 @@ pub struct Compiled {
     pub exports: Vec<String>,
 }
 
+/// Whether a component that imports, or exports, all these has this interface of `wit/handler.wit`
+/// among them, in whichever version.
+pub(crate) fn has_interface(names: &[String], interface: &str) -> bool {
+    let prefix = format!("conche:handler/{interface}@");
+    names.iter().any(|name| name.starts_with(&prefix))
+}
+
 /// Where machine code came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {

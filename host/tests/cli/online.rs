@@ -1,4 +1,4 @@
-//! `conche request`, `publish` and `listen`, against a host on a real server.
+//! `conche request`, `publish` and `listen`, against a host on a real server, and what that one logs.
 
 use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc::Receiver;
@@ -48,12 +48,15 @@ impl Running {
         }
     }
 
-    fn says(from: &Receiver<String>, text: &str) {
-        while !from
-            .recv_timeout(DEADLINE)
-            .unwrap_or_else(|_| panic!("never said {text}"))
-            .contains(text)
-        {}
+    /// Waits for a line.
+    fn says(from: &Receiver<String>, text: &str) -> String {
+        loop {
+            let line = from.recv_timeout(DEADLINE);
+            let line = line.unwrap_or_else(|_| panic!("never said {text}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
     }
 
     pub(crate) fn next(&self) -> Value {
@@ -120,6 +123,33 @@ impl Online {
         Running::says(&listening.stderr, "conche: listening");
         listening
     }
+}
+
+#[test]
+fn a_host_tells_of_events_that_nobody_hears_and_that_can_go_round() {
+    let online = Online::start();
+    let log = &online.host.stderr;
+    let unheard = Running::says(log, "no plugin of this host hears");
+    let what = format!("\"plugin\":\"auditor\",\"emits\":\"{RECORDED}\"");
+    assert!(unheard.contains(&what), "{unheard}");
+
+    // One emits what the other handles, and the other what the one does.
+    let created = "org.cyverse.events.OrderCreated";
+    let failed = "org.cyverse.events.PaymentFailed";
+    let grants = |emit| format!("[grants]\nemit = [\"{emit}\"]\n");
+    online.place.file("plugins/orders.toml", &grants(created));
+    online.place.file("plugins/auditor.toml", &grants(failed));
+    let round = Running::says(log, "its events can come back to it");
+    let (orders, auditor) = (
+        format!("orders -[{created}]-> auditor"),
+        format!("auditor -[{failed}]-> orders"),
+    );
+    assert!(
+        round.contains(&orders) && round.contains(&auditor),
+        "{round}"
+    );
+    // Before the swap, and not after.
+    Running::says(log, "plugin serves");
 }
 
 #[test]
