@@ -225,15 +225,6 @@ impl Consumer {
         }
     }
 
-    /// Takes the place of one that was opened before, for what that is still owed.
-    #[cfg(feature = "host")]
-    pub(crate) fn replace(self, old: &mut Consumer) {
-        // On a server what was asked for still comes: the old one reads on.
-        if !matches!((&self, &old), (Consumer::Nats(_), Consumer::Nats(_))) {
-            *old = self;
-        }
-    }
-
     /// Asks for nothing more; what was asked for still comes, then `None`.
     pub(crate) fn leave(&mut self) {
         match self {

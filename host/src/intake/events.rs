@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -26,6 +26,31 @@ const SETTLING_MAX: usize = 1024;
 /// Between two tries to open a consumer, or to store a dead letter: the first and the longest.
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(500);
 pub(super) const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+/// When something is tried, and again after it failed.
+#[derive(Debug)]
+struct Retry {
+    next: Instant,
+    wait: Duration,
+}
+
+impl Retry {
+    fn at_once() -> Retry {
+        Retry {
+            next: Instant::now(),
+            wait: RETRY_FIRST,
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.next
+    }
+
+    fn failed(&mut self) {
+        self.next = Instant::now() + self.wait;
+        self.wait = (self.wait * 2).min(RETRY_LONGEST);
+    }
+}
 
 /// The events of one plugin.
 #[derive(Debug)]
@@ -78,43 +103,44 @@ impl Events {
     /// Pulls until it is to leave. A delivery that runs then is waited for by the shutdown.
     pub(super) async fn run(
         self: Arc<Self>,
-        mut serving: Arc<Plugin>,
+        mut latest: Arc<Plugin>,
         mut consumer: Option<Consumer>,
         mut changes: watch::Receiver<u64>,
     ) {
         let mut leaving = false;
-        let mut room = room_of(&serving);
-        let mut not_before = Instant::now();
-        let mut open_again = RETRY_FIRST;
-        let mut retry = RETRY_FIRST;
+        let mut room = room_of(&latest);
+        let mut opened_for = consumer.is_some().then(|| latest.clone());
+        let mut opening = Retry::at_once();
+        if consumer.is_none() {
+            opening.failed();
+        }
         loop {
             // Gone: what is under way is for the version that was.
-            let plugin = self.current().unwrap_or_else(|| serving.clone());
-            let is_new = !leaving && !Arc::ptr_eq(&serving, &plugin);
-            if is_new && Instant::now() >= not_before {
+            let plugin = self.current().unwrap_or_else(|| latest.clone());
+            if !leaving && !Arc::ptr_eq(&latest, &plugin) {
+                latest = plugin.clone();
                 room = room_of(&plugin);
-                match (self.open(&plugin).await, &mut consumer) {
-                    (Some(newer), open) => {
-                        serving = plugin.clone();
-                        open_again = RETRY_FIRST;
-                        match open {
-                            Some(open) => newer.replace(open),
-                            none => *none = Some(newer),
-                        }
+                opening = Retry::at_once();
+            }
+            let is_open = opened_for
+                .as_ref()
+                .is_some_and(|it| Arc::ptr_eq(it, &plugin));
+            if !leaving && !is_open && opening.is_due() {
+                match self.open(&plugin).await {
+                    // One that is open reads on: what it asked for still comes.
+                    Some(newer) => {
+                        consumer.get_or_insert(newer);
+                        opened_for = Some(plugin.clone());
                     }
-                    (None, _) => {
-                        not_before = Instant::now() + open_again;
-                        open_again = (open_again * 2).min(RETRY_LONGEST);
-                    }
+                    None => opening.failed(),
                 }
             }
             let Some(open) = &mut consumer else {
                 tokio::select! {
                     () = self.leave.cancelled() => return,
-                    () = tokio::time::sleep(retry) => {}
+                    changed = changes.changed() => self.followed(changed.is_ok()),
+                    () = sleep_until(opening.next) => {}
                 }
-                retry = (retry * 2).min(RETRY_LONGEST);
-                consumer = self.open(&plugin).await;
                 continue;
             };
             let pulled = tokio::select! {
@@ -125,16 +151,16 @@ impl Events {
                     continue;
                 }
                 changed = changes.changed(), if !leaving => {
-                    if changed.is_err() {
-                        self.leave.cancel();
-                    }
+                    self.followed(changed.is_ok());
                     continue;
                 }
                 pulled = self.pull(open, &plugin, &room, leaving) => pulled,
             };
             match pulled {
                 Ok(Some(deliveries)) => {
-                    retry = RETRY_FIRST;
+                    if is_open {
+                        opening = Retry::at_once();
+                    }
                     for delivery in deliveries {
                         self.start(delivery, &plugin, &room);
                     }
@@ -142,9 +168,17 @@ impl Events {
                 Ok(None) => return,
                 Err(reason) => {
                     warn!(plugin = %self.plugin, reason, "events cannot be pulled: opening the consumer anew");
-                    consumer = None;
+                    (consumer, opened_for) = (None, None);
+                    opening.failed();
                 }
             }
+        }
+    }
+
+    /// Leaves when there is no registry to follow any more.
+    fn followed(&self, there_is_one: bool) {
+        if !there_is_one {
+            self.leave.cancel();
         }
     }
 
