@@ -257,7 +257,7 @@ async fn a_server_that_wants_a_certificate_of_its_clients() {
 async fn tls_that_is_required_is_not_done_without() {
     let server = NatsServer::start();
     let host = Attempt::new(&server.url(), "[nats.tls]\nrequired = true\n");
-    host.fails_with("the server speaks no TLS: take required out of [nats.tls]")
+    host.fails_with("the server speaks no TLS: set required = false in [nats.tls]")
         .await;
 }
 

@@ -49,7 +49,7 @@ const TLS_HINTS: [(&str, &str); 9] = [
     ),
     (
         "InvalidContentType",
-        "the server speaks no TLS: take required out of [nats.tls], or write nats:// for tls://",
+        "the server speaks no TLS: set required = false in [nats.tls], and write nats:// for tls://",
     ),
 ];
 

@@ -151,8 +151,10 @@ impl Resolver<'_> {
     }
 
     fn tls(&mut self, raw: RawTls) -> Tls {
+        // Who names certificates means to use them: a server without TLS is refused then, too.
+        let is_meant = raw.ca.is_some() || raw.cert.is_some();
         let tls = Tls {
-            required: self.take("nats.tls.required", raw.required, false, bool::to_string),
+            required: self.take("nats.tls.required", raw.required, is_meant, bool::to_string),
             ca: self.path_if_any("nats.tls.ca", raw.ca),
             cert: self.path_if_any("nats.tls.cert", raw.cert),
             key: self.path_if_any("nats.tls.key", raw.key),

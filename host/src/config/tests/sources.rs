@@ -292,6 +292,20 @@ const WHOLE: &str = r#"
         "#;
 
 #[test]
+fn who_names_certificates_means_tls() {
+    let required = |tls: &str| {
+        of_file(&format!("[nats]\ntls = {{ {tls} }}\n"))
+            .nats
+            .tls
+            .required
+    };
+    assert!(required("ca = 'ca.pem'"));
+    assert!(required("cert = 'c.pem', key = 'k.pem'"));
+    assert!(!required("ca = 'ca.pem', required = false"));
+    assert!(!required(""));
+}
+
+#[test]
 fn a_whole_file_reads() {
     let config = of_file(WHOLE);
     assert_eq!(
