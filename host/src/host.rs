@@ -108,7 +108,7 @@ impl Host {
         check_directory("policies", &config.plugins.policies)?;
         // What can be refused by the machine comes before anybody is served.
         let gateway = match config.gateway.listen {
-            Some(address) => Some(listen(address).await?),
+            Some(address) => Some(listen(address, "--listen, or listen in [gateway]").await?),
             None => None,
         };
         let metrics = Arc::new(Metrics::new());
@@ -354,10 +354,11 @@ async fn keep_looking(mut reload: Reload, mut watch: Watch, shutdown: Shutdown) 
     }
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+/// `setting` says where another address is set.
+async fn listen(address: SocketAddr, setting: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {address}"))?;
+        .with_context(|| format!("cannot listen on {address} (another one: {setting})"))?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
 }

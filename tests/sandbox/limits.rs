@@ -102,7 +102,7 @@ async fn memory() {
     let failure = failure("Allocate", |policy| policy.limits.memory_bytes = 8 << 20).await;
     assert_eq!(
         failure.to_string(),
-        "wanted more than 8388608 of bytes of memory: raise memory in [limits], or hold less"
+        "wanted more than 8388608 bytes of memory: raise memory in [limits], or hold less"
     );
 }
 
@@ -111,7 +111,7 @@ async fn tables() {
     let loaded = load("hostile", |policy| policy.limits.table_elements = 1).await;
     assert_eq!(
         loaded.unwrap_err().to_string(),
-        "register wanted more than 1 of table elements: raise table-elements in [limits], or hold less"
+        "register wanted more than 1 table elements: raise table-elements in [limits], or hold less"
     );
 }
 

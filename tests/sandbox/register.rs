@@ -46,7 +46,7 @@ async fn what_it_does_is_a_failure() {
     check("panic", "register panicked: ").await;
     check(
         "allocate",
-        "register wanted more than 67108864 of bytes of memory",
+        "register wanted more than 67108864 bytes of memory",
     )
     .await;
 }

@@ -125,9 +125,9 @@ fn within_namespace(config: &Config, ty: &str) -> &'static str {
 fn flaw(flaw: StreamFlaw) -> Finding {
     let (what, mend) = match flaw {
         StreamFlaw::Differs { stream, what, mend } => (format!("stream `{stream}` {what}"), mend),
-        StreamFlaw::Missing { stream, subjects } => (
+        StreamFlaw::Missing { stream, mend } => (
             format!("there is no stream `{stream}`, and create = false in [events]"),
-            format!("nats stream add {stream} --subjects \"{subjects}\""),
+            mend,
         ),
         StreamFlaw::NotCreated { stream, reason } => (
             format!("stream `{stream}` is missing and cannot be created: {reason}"),

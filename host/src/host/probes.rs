@@ -49,7 +49,8 @@ impl Probes {
             ended: Shutdown::default(),
         };
         if let Some(address) = config.health.listen {
-            let (listener, bound) = listen(address).await?;
+            let (listener, bound) =
+                listen(address, "CONCHE_HEALTH_LISTEN, or listen in [health]").await?;
             let health = Health {
                 metrics,
                 readiness,

@@ -97,7 +97,7 @@ impl Events {
             Settlement::RetryAfter { delay, reason } => {
                 info!(
                     plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id,
-                    attempt, ?delay, reason, "an event will be retried"
+                    ty = event.ty, attempt, ?delay, reason, "an event will be retried"
                 );
                 plugin.metrics().event(EventEnd::Retried);
                 End::Nak(delay)
@@ -171,7 +171,7 @@ impl Events {
         plugin.metrics().event(EventEnd::DeadLettered);
         warn!(
             plugin = %plugin.name(), digest = plugin.digest().short(),
-            stream = delivery.stream(), sequence = delivery.sequence(),
+            stream = delivery.stream(), sequence = delivery.sequence(), subject = delivery.subject(),
             attempt = delivery.attempt(), reason, "an event was dead-lettered"
         );
         End::Term(reason)

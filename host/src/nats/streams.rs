@@ -20,14 +20,12 @@ pub enum StreamFlaw {
     #[error("JetStream is off: start nats-server with -js, or enable it for the account")]
     Off,
     /// There is no stream, and none may be created.
-    #[error(
-        "there is no stream `{stream}`, and create = false in [events]: nats stream add {stream} --subjects \"{subjects}\""
-    )]
+    #[error("there is no stream `{stream}`, and create = false in [events]: {mend}")]
     Missing {
         /// The name looked for.
         stream: String,
-        /// What it should take.
-        subjects: String,
+        /// The command that makes it.
+        mend: String,
     },
     /// There is one, and it is configured otherwise.
     #[error("stream `{stream}` {what}: {mend}")]
@@ -129,10 +127,7 @@ impl Nats {
             }
         }
         if !wanted.events.create {
-            return Err(StreamFlaw::Missing {
-                subjects: wanted.subjects.join(","),
-                stream,
-            });
+            return Err(wanted.missing());
         }
         let what = format!("STREAM.CREATE.{stream}");
         match api::ask::<StreamInfo>(client, &what, &wanted.to_create()).await {
@@ -186,14 +181,24 @@ impl<'a> Wanted<'a> {
         [event_stream, dead_letters]
     }
 
+    fn missing(&self) -> StreamFlaw {
+        let (stream, subjects) = (self.name.clone(), self.subjects.join(","));
+        let discard = if self.discards_new {
+            " --discard new"
+        } else {
+            ""
+        };
+        StreamFlaw::Missing {
+            mend: format!("nats stream add {stream} --subjects \"{subjects}\"{discard}"),
+            stream,
+        }
+    }
+
     #[cfg(feature = "host")]
     fn check_missing(&self, others: &[StreamConfig]) -> Result<(), StreamFlaw> {
         let stream = self.name.clone();
         if !self.events.create {
-            return Err(StreamFlaw::Missing {
-                subjects: self.subjects.join(","),
-                stream,
-            });
+            return Err(self.missing());
         }
         let taken = self.subjects.iter().find_map(|subject| {
             let other = others.iter().find(|other| other.overlaps(subject))?;

@@ -49,7 +49,7 @@ pub enum Failure {
         limit: Duration,
     },
     /// Memory or tables.
-    #[error("wanted more than {limit} of {what}: raise {key} in [limits], or hold less")]
+    #[error("wanted more than {limit} {what}: raise {key} in [limits], or hold less")]
     OutOfMemory {
         /// What it wanted more of.
         what: &'static str,
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn the_cause_is_what_is_said() {
         let out_of_memory =
-            "wanted more than 64 of bytes of memory: raise memory in [limits], or hold less";
+            "wanted more than 64 bytes of memory: raise memory in [limits], or hold less";
         let unreachable = || Trap::UnreachableCodeReached;
         check(unreachable(), "boom\n", false, "panicked: boom");
         check(unreachable(), "boom\n", true, out_of_memory);

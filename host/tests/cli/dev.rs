@@ -163,8 +163,9 @@ fn what_keeps_it_from_starting_is_one_line() {
     let address = taken.local_addr().unwrap().to_string();
     let run = place.run(&["dev", "plugins", "--listen", &address, "--log", "error"]);
     assert_eq!((run.code, &*run.stdout), (Some(1), ""));
-    let reason =
-        format!("conche: cannot listen on {address}: Address already in use (os error 98)\n");
+    let reason = format!(
+        "conche: cannot listen on {address} (another one: --listen, or listen in [gateway]): Address already in use (os error 98)\n"
+    );
     assert_eq!(run.stderr, reason);
 }
 
