@@ -1,5 +1,8 @@
 //! `conche config`, and how every command reports mistakes in it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
 use crate::conche::Place;
 
 const FILE: &str = "[nats]\nurls = ['nats://a:4222']\nqueue_group = 'workers'\n";
@@ -76,4 +79,98 @@ fn a_file_that_was_named_must_be_there() {
     assert_eq!(run.code, Some(3));
     let expected = "conche: can't read none.toml: No such file or directory (os error 2): --config or CONCHE_CONFIG names it\n";
     assert_eq!(run.stderr, expected);
+}
+
+/// What `docs/settings.md` says of each key, by section: its default. A section has a row of no key.
+fn documented() -> BTreeMap<(String, String), String> {
+    let (mut prefix, mut section) = ("", String::new());
+    let mut rows = BTreeMap::new();
+    for line in include_str!("../../../docs/settings.md").lines() {
+        if line.starts_with("## A plugin's policy") {
+            prefix = "plugins.default.";
+        } else if let Some(heading) = line.strip_prefix("### `[") {
+            section = prefix.to_owned() + heading.split(']').next().unwrap();
+            rows.insert((section.clone(), String::new()), String::new());
+        } else if let Some(row) = line.strip_prefix("| `") {
+            let (key, rest) = row.split_once("` | ").unwrap();
+            let default = rest.split(" | ").next().unwrap();
+            rows.insert((section.clone(), key.to_owned()), default.to_owned());
+        }
+    }
+    rows
+}
+
+#[test]
+fn each_setting_is_documented_with_its_default() {
+    let documented = documented();
+    let sections: BTreeSet<&str> = documented.keys().map(|(it, _)| &**it).collect();
+    let free = "plugins.default.config";
+    let mut file = "none-such = 1\n".to_owned();
+    for section in sections.iter().filter(|it| !it.is_empty() && **it != free) {
+        write!(file, "[{section}]\nnone-such = 1\n").unwrap();
+    }
+    let place = Place::new();
+    place.file("conche.toml", &file);
+    let run = place.run(&["config"]);
+    let mut known = BTreeSet::from([(free.to_owned(), String::new())]);
+    for line in run.stderr.lines() {
+        let (key, keys) = line.split_once(": unknown key: there are ").unwrap();
+        let section = key.rsplit(": ").next().unwrap().strip_suffix("none-such");
+        let section = section.unwrap().trim_end_matches('.');
+        for key in keys.split(", ") {
+            let whole = [section, key].join(".").trim_matches('.').to_owned();
+            // A section stands for itself, in a row or under a heading.
+            if sections.contains(&*whole) {
+                known.insert((whole, String::new()));
+            } else {
+                known.insert((section.to_owned(), key.to_owned()));
+            }
+        }
+    }
+    let is_section = |(section, key): &(String, String)| {
+        let whole = format!("{section}.{key}");
+        key.is_empty() || whole == "plugins.default" || sections.contains(&*whole)
+    };
+    let rows: BTreeSet<_> = documented
+        .keys()
+        .filter(|it| !is_section(it))
+        .cloned()
+        .collect();
+    let keys: BTreeSet<_> = known.iter().filter(|it| !is_section(it)).cloned().collect();
+    let differs: Vec<_> = rows.symmetric_difference(&keys).collect();
+    assert!(
+        differs.is_empty(),
+        "only in docs/settings.md, or not there: {differs:?}"
+    );
+
+    place.file("conche.toml", "");
+    let shown = place.run(&["config", "--json"]).stdout;
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+    let shown = shown
+        .iter()
+        .map(|it| [&it["key"], &it["value"]].map(|it| it.as_str().unwrap()));
+    let mut compared = 0;
+    for [key, value] in shown {
+        let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let default = &documented[&(section.to_owned(), last.to_owned())];
+        // What depends on the machine is said in words.
+        if default.starts_with('`') && default.ends_with('`') {
+            assert_eq!(
+                default.trim_matches('`'),
+                value,
+                "{key} in docs/settings.md"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "{compared}");
+    for limit in conche::policy::limits::LIMITS {
+        let default = &documented[&("plugins.default.limits".to_owned(), limit.key.to_owned())];
+        let value = limit.unit.show(limit.default);
+        assert!(
+            default.contains(&value) || limit.default == u64::MAX,
+            "{} in docs/settings.md",
+            limit.key
+        );
+    }
 }
