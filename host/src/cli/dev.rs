@@ -56,6 +56,24 @@ impl Dev {
     }
 }
 
+/// For who has a project, and forgot to have it built.
+fn hint(host: &Host) -> String {
+    #[cfg(feature = "kit")]
+    {
+        let dir = &host.config().plugins.dir;
+        let is_idle = host.dispatcher().registry().plugins().next().is_none();
+        if is_idle && building::projects(dir).is_ok() {
+            let dir = dir.display();
+            return format!(
+                "there is a project: `conche dev {dir} --build` builds and serves it\n"
+            );
+        }
+    }
+    #[cfg(not(feature = "kit"))]
+    let _ = host;
+    String::new()
+}
+
 /// What a person wants to know at the start; its last line says that all is up.
 fn banner(host: &Host, sources: Option<&Path>) -> String {
     let watched = match sources {
@@ -63,7 +81,7 @@ fn banner(host: &Host, sources: Option<&Path>) -> String {
             "watching {}: save a source, and it is built\n",
             dir.display()
         ),
-        None => serve::watched(host),
+        None => serve::watched(host) + &hint(host),
     };
     let mut text = format!(
         "conche {} for development: no NATS, and every plugin is granted everything\n\n{}\n{watched}",

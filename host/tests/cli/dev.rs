@@ -145,6 +145,12 @@ fn a_start_without_plugins_says_what_to_do() {
         "{}",
         dev.banner
     );
+    assert!(!dev.banner.contains("--build"), "{}", dev.banner);
+
+    place.file("plugins/conche-plugin.toml", "");
+    let dev = Dev::start(&place, &[]);
+    let hint = "there is a project: `conche dev ";
+    assert!(dev.banner.contains(hint), "{}", dev.banner);
 }
 
 #[test]
