@@ -56,8 +56,7 @@ enum End {
 
 impl Listen {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let is_pattern = |ty: &&String| ty.split('.').any(|token| token == "*" || token == ">");
-        if let Some(ty) = self.types.iter().find(is_pattern) {
+        if let Some(ty) = self.types.iter().find(|ty| online::is_pattern(ty)) {
             return Ok(output::usage(&anyhow::anyhow!(
                 "`{ty}` is a pattern: name each type, or a transaction id with --tid"
             )));

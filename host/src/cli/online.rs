@@ -56,6 +56,11 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     timeout.ok_or_else(|| "write a time such as 5s or 250ms".to_owned())
 }
 
+/// Whether a type has wildcards, as those of subjects and of nobody's events.
+pub(super) fn is_pattern(ty: &str) -> bool {
+    ty.split('.').any(|token| token == "*" || token == ">")
+}
+
 /// Says what went wrong; the code that a shell gets tells the kinds apart.
 pub(super) fn failed(error: ClientError) -> ExitCode {
     let code = match &error {

@@ -42,6 +42,12 @@ pub(crate) struct Publish {
 
 impl Publish {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        if online::is_pattern(&self.ty) {
+            let ty = &self.ty;
+            return Ok(output::usage(&anyhow::anyhow!(
+                "`{ty}` is a pattern: name one type"
+            )));
+        }
         let mut config = Config::load(Mode::Run, &self.online.flags())?;
         let runtime = online::prepare(&config)?;
         let json = match Data::read(self.json) {

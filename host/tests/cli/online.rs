@@ -305,6 +305,9 @@ fn without_a_server_or_a_type_it_says_what_to_do() {
     let pattern = place.run(&["listen", "org.cyverse.events.>"]);
     assert_eq!(pattern.code, Some(2));
     insta::assert_snapshot!(pattern.stderr, @"conche: `org.cyverse.events.>` is a pattern: name each type, or a transaction id with --tid");
+    let pattern = place.run(&["publish", "org.cyverse.events.*", "{}"]);
+    assert_eq!(pattern.code, Some(2));
+    insta::assert_snapshot!(pattern.stderr, @"conche: `org.cyverse.events.*` is a pattern: name one type");
     let never = place.run(&["request", "a", "{}", "--timeout", "0s"]);
     assert_eq!(never.code, Some(2));
     insta::assert_snapshot!(never.stderr, @r"
