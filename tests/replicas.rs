@@ -1,5 +1,7 @@
 //! Hosts that share a durable, and what a host makes of a consumer that others changed.
 
+use std::time::Duration;
+
 use conche::host::{Host, Runtimes};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -8,6 +10,8 @@ use crate::support::server::NatsServer;
 use crate::support::{DEADLINE, On, Setup, TestHost, Wire, event, guest, resolve};
 
 const EVENTS: &str = "conche-events";
+const LOCK: &str = "conche-probe-GROWS";
+const OF_THE_TEST: &str = "of the test";
 const DEAD: &str = "conche-events-dlq";
 const DO: &str = "org.cyverse.events.probe.Do";
 const LATE: &str = "org.cyverse.events.probe.Late";
@@ -43,6 +47,17 @@ async fn until(wire: &Wire, wanted: impl Fn(&Value) -> bool) {
     };
     let waited = tokio::time::timeout(DEADLINE, waited).await;
     waited.expect("the consumer never came to be so");
+}
+
+/// Takes the right to change the probe's consumer, as another host would.
+async fn lock(wire: &Wire, held: Duration) {
+    let config = json!({"name": LOCK, "description": OF_THE_TEST, "ack_policy": "none",
+        "deliver_policy": "new", "mem_storage": true,
+        "inactive_threshold": u64::try_from(held.as_nanos()).unwrap()});
+    let body = json!({"stream_name": EVENTS, "action": "create", "config": config});
+    let what = format!("CONSUMER.CREATE.{EVENTS}.{LOCK}");
+    let made = wire.api(&what, body).await;
+    assert_eq!(made.get("error"), None);
 }
 
 fn skipped(host: &Host) -> bool {
@@ -110,17 +125,15 @@ async fn on_a_subject_of_many_a_type_is_left_to_whoever_handles_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_does_not_grow_while_another_changes_it() {
     let host = TestHost::on(On::Nats, &["probe"], "").await;
-    let held = json!({"stream_name": EVENTS, "action": "create", "config": {
-        "name": "conche-probe-GROWS", "ack_policy": "none", "deliver_policy": "new",
-        "inactive_threshold": 2_000_000_000, "mem_storage": true}});
-    let what = format!("CONSUMER.CREATE.{EVENTS}.conche-probe-GROWS");
-    host.wire.api(&what, held).await;
+    // Longer than a policy that is written takes to be read.
+    lock(&host.wire, Duration::from_secs(4)).await;
     std::fs::write(host.dir.path().join("probe.toml"), LISTENS_TO_LATE).unwrap();
     let held = async {
         loop {
             let filters = consumer(&host.wire, "conche-probe").await;
-            let lock = consumer(&host.wire, "conche-probe-GROWS").await;
-            if lock.get("config").is_none() {
+            // The host takes one of the same name once ours is over.
+            let lock = consumer(&host.wire, LOCK).await;
+            if lock["config"]["description"] != OF_THE_TEST {
                 return;
             }
             assert_eq!(filters["config"]["filter_subjects"], json!([DO]));
