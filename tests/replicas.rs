@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use conche::host::{Host, Runtimes};
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -256,4 +257,62 @@ async fn what_was_asked_for_before_a_swap_to_less_room_does_not_age() {
     let info = consumer(&host.wire, "conche-probe").await;
     assert_eq!(info["num_redelivered"], 0);
     assert_eq!(info["delivered"]["consumer_seq"], 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_nothing_is_known_of_a_consumer_made_anew_is_not_skipped() {
+    let host = TestHost::with(Setup {
+        guests: &["probe"],
+        policies: &[("probe", "[limits]\nconcurrency = 1\ndeadline = \"30s\"\n")],
+        server: Some(NatsServer::start()),
+        ..Setup::default()
+    })
+    .await;
+    let client = host.wire.nats();
+    let mut asked = client.subscribe("cyverse.test.Hold").await.unwrap();
+    let hold = r#"{"steps":[{"ask":{"op":"cyverse.test.Hold","timeout_ms":25000}}]}"#;
+    host.publish(DO, hold).await;
+    let asked = asked.next().await.unwrap();
+    // Nothing is asked for now, so that the host is not told that its consumer is gone.
+    until(&host.wire, |info| info["num_waiting"] == 0).await;
+    let api = async |what: &str, body| host.wire.api(&format!("{what}.{EVENTS}"), body).await;
+    api("STREAM.DELETE", json!({})).await;
+    let stream = json!({"name": EVENTS, "subjects": ["org.cyverse.events.>"]});
+    api("STREAM.CREATE", stream).await;
+    let made = json!({"stream_name": EVENTS, "config": {"durable_name": "conche-probe",
+        "ack_policy": "explicit", "ack_wait": 60_000_000_000_u64, "filter_subjects": [DO],
+        "metadata": {"conche": format!("{{\"filters\":[[\"{DO}\",0]]}}")}}});
+    host.wire
+        .api(&format!("CONSUMER.CREATE.{EVENTS}.conche-probe"), made)
+        .await;
+    lock(&host.wire, DEADLINE).await;
+    let tries = format!("$JS.API.CONSUMER.CREATE.{EVENTS}.{LOCK}");
+    let mut tries = host.wire.listen(&tries).await;
+    let policy = format!("[limits]\nconcurrency = 1\n{LISTENS_TO_LATE}");
+    std::fs::write(host.dir.path().join("probe.toml"), policy).unwrap();
+    // It has seen that the stream is another, and cannot make its consumer fit.
+    tries.next().await;
+    let mut words = host
+        .wire
+        .listen(&format!("$JS.ACK.{EVENTS}.conche-probe.1.2.>"))
+        .await;
+    host.publish("org.cyverse.events.First", "{}").await;
+    host.publish(DO, REPORT).await;
+    let answer = event("cyverse.test.Hold", "{}").to_structured().unwrap();
+    client
+        .publish(asked.reply.unwrap(), answer.body)
+        .await
+        .unwrap();
+    let word = words.next().await;
+    assert!(word.body.starts_with(b"-NAK"), "{:?}", word.body);
+    host.wire
+        .api(&format!("CONSUMER.DELETE.{EVENTS}.{LOCK}"), json!({}))
+        .await;
+    let grown = json!([DO, LATE]);
+    until(&host.wire, |info| {
+        info["config"]["filter_subjects"] == grown
+    })
+    .await;
+    host.publish(DO, REPORT).await;
+    host.stored(DONE, 1).await;
 }

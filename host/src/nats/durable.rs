@@ -58,7 +58,7 @@ pub(super) struct Known {
     wanted: Option<Arc<DurableConfig>>,
     pub(super) facts: Arc<Facts>,
     /// When the reading of the facts began.
-    read: Option<Instant>,
+    pub(super) read: Option<Instant>,
     /// When the stream was made: sequences are of this one.
     pub(super) stream_made: String,
     /// When the consumer was made: another one of its name has facts of its own.
@@ -219,10 +219,17 @@ impl Durable {
                 return Ok(known.facts.clone());
             }
         }
-        match self.read().await? {
-            Some(_) => Ok(self.known().facts.clone()),
-            None => Err(NatsError::Other("its consumer is gone".to_owned())),
+        if self.read().await?.is_none() {
+            return Err(NatsError::Other("its consumer is gone".to_owned()));
         }
+        let facts = self.known().facts.clone();
+        if facts.is_empty() {
+            // Forgotten with a stream that was made anew, and not agreed on since.
+            return Err(NatsError::Other(
+                "it is not known yet what its consumer is for".to_owned(),
+            ));
+        }
+        Ok(facts)
     }
 
     /// Reads what is on the server, and learns from it.

@@ -149,6 +149,7 @@ impl Durable {
         if known.stream_made != stream.created {
             // Made anew: sequences begin again.
             known.facts = Arc::default();
+            known.read = None;
             known.first.clear();
             known.floor = None;
             known.stream_made.clone_from(&stream.created);
