@@ -124,6 +124,32 @@ async fn on_a_subject_of_many_a_type_is_left_to_whoever_handles_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_ask_any_more_whether_another_listens_to_more_yields_no_longer() {
+    let users = |denied: &str| {
+        format!(
+            "authorization {{ users = [\n\
+             {{ user: \"old\", password: \"p\", permissions: {{ publish: {{ deny: \"{denied}\" }} }} }}\n\
+             {{ user: \"test\", password: \"p\" }}\n] }}\nno_auth_user: test\n"
+        )
+    };
+    let configured = "jetstream { store_dir: \"DIR/js\" }\ninclude \"users.conf\"\n";
+    let server = NatsServer::with_files(configured, &[("users.conf", &users("nothing"))]);
+    let login = "[nats.auth]\nuser = \"old\"\npassword = \"p\"";
+    let mut old = TestHost::with_server(Some(server), &["probe"], login).await;
+    let mut questions = old.wire.listen("conche.peers.>").await;
+    let (_new, _dir) = beside(&old, LISTENS_TO_LATE, "").await;
+    // When it asks again, it has made something of the answers to the first time.
+    questions.next().await;
+    questions.next().await;
+    until(&old.wire, |info| info["num_waiting"] == 1).await;
+    let server = old.server.as_mut().unwrap();
+    server.down();
+    std::fs::write(server.file("users.conf"), users("conche.peers.>")).unwrap();
+    server.up();
+    until(&old.wire, |info| info["num_waiting"] == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_does_not_grow_while_another_changes_it() {
     let host = TestHost::on(On::Nats, &["probe"], "").await;
     // Longer than a policy that is written takes to be read.

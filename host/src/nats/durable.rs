@@ -36,6 +36,10 @@ use super::{Nats, NatsError, api};
 /// Between two looks at the facts.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// Looks in a row that may fail before a version takes events again that yields: whoever listens to
+/// more may have gone unheard, and to yield is a courtesy.
+const FAILED_MAX: u32 = 2;
+
 /// A plugin's consumer. Its loop, its deliveries and its looks share it.
 #[derive(Debug)]
 pub(crate) struct Durable {
@@ -119,11 +123,22 @@ impl Durable {
     /// Looks at the facts from time to time, and answers the other replicas. For ever.
     pub(crate) async fn keep_up(&self) {
         let look = async {
+            let mut failed: u32 = 0;
             loop {
                 // Whichever comes first.
                 let _ = tokio::time::timeout(LOOK_EVERY, self.look.notified()).await;
-                if let Err(error) = self.look_around().await {
-                    debug!(consumer = self.name, %error, "cannot look at it");
+                let Err(error) = self.look_around().await else {
+                    failed = 0;
+                    continue;
+                };
+                debug!(consumer = self.name, %error, "cannot look at it");
+                failed += 1;
+                if failed >= FAILED_MAX && self.yields.send_replace(false) {
+                    warn!(
+                        consumer = self.name,
+                        %error,
+                        "cannot tell whether another host still has a version that listens to more: taking events again"
+                    );
                 }
             }
         };
