@@ -175,6 +175,25 @@ async fn a_consumer_does_not_grow_while_another_changes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_change_a_consumer_that_is_gone_is_given_back() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let of = |action| format!("$JS.API.CONSUMER.{action}.{EVENTS}.{LOCK}");
+    let mut taken = host.wire.listen(&of("CREATE")).await;
+    let mut given_back = host.wire.listen(&of("DELETE")).await;
+    std::fs::write(host.dir.path().join("probe.toml"), LISTENS_TO_LATE).unwrap();
+    taken.next().await;
+    // Before the host, which has read it already, reads it again.
+    let what = format!("CONSUMER.DELETE.{EVENTS}.conche-probe");
+    host.wire.api(&what, json!({})).await;
+    given_back.next().await;
+    let grown = json!([DO, LATE]);
+    until(&host.wire, |info| {
+        info["config"]["filter_subjects"] == grown
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_others_took_away_is_added_again() {
     let host = TestHost::on(On::Nats, &["probe"], "").await;
     let mut config = consumer(&host.wire, "conche-probe").await["config"].clone();

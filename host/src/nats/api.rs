@@ -12,7 +12,7 @@ use super::message::request;
 use crate::envelope::Message;
 
 /// For an answer of the API. A cluster that elects a leader takes a few seconds.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// JetStream's error codes that we act on.
 pub(super) const STREAM_NOT_FOUND: u64 = 10059;

@@ -106,7 +106,7 @@ impl Durable {
     /// Opens it for a version: creates it, or lets its filters grow.
     ///
     /// # Errors
-    /// `Refused` by the server, or with code 0 if the consumer is one that cannot serve us.
+    /// `Refused` by the server; `Other` if the consumer is one that cannot serve us.
     pub(crate) async fn open(
         self: &Arc<Self>,
         wanted: DurableConfig,

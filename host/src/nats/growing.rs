@@ -24,8 +24,9 @@ use crate::subject::SubjectPattern;
 const TRIES: usize = 20;
 const TRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a change may take at the most: twice as long as the server has for an answer.
-const LOCK_HELD: Duration = Duration::from_secs(12);
+/// How long a change may take at the most, its answers being that of the lock, what the lock is, what
+/// the consumer is, and that of the change.
+const LOCK_HELD: Duration = api::TIMEOUT.saturating_mul(4);
 
 /// What a plugin wants of its consumer.
 #[derive(Debug, Clone)]
@@ -98,8 +99,12 @@ impl Durable {
         };
         // As it is now that nobody else changes it.
         let began = Instant::now();
-        let Some(mut config) = self.read().await? else {
-            return Ok(false);
+        let mut config = match self.read().await {
+            Ok(Some(config)) => config,
+            nothing_asked => {
+                lock.give_back().await;
+                return nothing_asked.map(|_| false);
+            }
         };
         let facts = self.grown(&config, &own, &stream);
         config.insert("ack_wait".to_owned(), json!(wanted.ack_wait_nanos()));
@@ -289,12 +294,9 @@ impl DurableConfig {
     /// A durable of that name that somebody else made.
     fn check(config: &Map<String, Value>, stream: &str, durable: &str) -> Result<(), NatsError> {
         let wrong = |what: &str| {
-            Err(NatsError::Refused {
-                code: 0,
-                text: format!(
-                    "consumer `{durable}` {what}: nats consumer rm {stream} {durable}, or set another NATS_DURABLE_NAME"
-                ),
-            })
+            Err(NatsError::Other(format!(
+                "consumer `{durable}` {what}: nats consumer rm {stream} {durable}, or set another NATS_DURABLE_NAME"
+            )))
         };
         if config.get("deliver_subject").is_some_and(|s| s != "") {
             return wrong("is a push consumer");
