@@ -161,8 +161,8 @@ impl Durable {
     /// Whether a delivery is for the plugin; the server may send more than its filters say.
     pub(crate) async fn wants(&self, delivery: &Delivery) -> Result<bool, String> {
         match (self, delivery) {
-            (Durable::Nats(durable), Delivery::Nats(delivery)) if !delivery.wanted => {
-                let wants = durable.wants_now(&delivery.subject, delivery.sequence);
+            (Durable::Nats(durable), Delivery::Nats(delivery)) => {
+                let wants = durable.wants(&delivery.subject, delivery.sequence);
                 wants.await.map_err(|error| error.to_string())
             }
             _ => Ok(true),

@@ -28,10 +28,6 @@ pub(crate) struct Delivery {
     /// 1 at first.
     pub(crate) attempt: u32,
     pub(crate) stored_at: DateTime<Utc>,
-    /// Whether a filter of the durable wants it, as far as was known when it came: the server may
-    /// send more than the filters say, when there are too many of them, or messages from before a
-    /// filter was added. `false` is to be asked again: others may have added one.
-    pub(crate) wanted: bool,
     client: Arc<Client>,
     reply: Subject,
 }
@@ -52,18 +48,15 @@ impl Delivery {
     pub(super) fn read(
         client: &Arc<Client>,
         message: async_nats::Message,
-        wants: impl FnOnce(&str, u64) -> bool,
     ) -> Result<Delivery, String> {
         let reply = message.reply.ok_or("it has no reply subject")?;
         let facts = facts(&reply).ok_or_else(|| format!("`{reply}` acknowledges nothing"))?;
-        let subject = message.subject.to_string();
         Ok(Delivery {
-            wanted: wants(&subject, facts.sequence),
             stream: facts.stream.to_owned(),
             sequence: facts.sequence,
             attempt: facts.attempt,
             stored_at: DateTime::from_timestamp_nanos(facts.nanos),
-            subject,
+            subject: message.subject.to_string(),
             message: Message {
                 headers: headers_from(message.headers.as_ref()),
                 body: message.payload,

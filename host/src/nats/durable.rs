@@ -151,14 +151,14 @@ impl Durable {
         let _ = self.yields.subscribe().wait_for(|yields| !yields).await;
     }
 
-    /// Whether the facts that are known want a message. `true` holds for ever.
-    pub(super) fn wants(&self, subject: &str, sequence: u64) -> bool {
-        let facts = self.known().facts.clone();
-        facts.wants(subject, sequence)
-    }
-
-    /// Whether a message that has come is for the plugin, by facts that are read after it came.
-    pub(crate) async fn wants_now(&self, subject: &str, sequence: u64) -> Result<bool, NatsError> {
+    /// Whether a message that has come is for the plugin: the server may send more than the filters
+    /// say, when there are too many of them, or messages from before a filter was added.
+    pub(crate) async fn wants(&self, subject: &str, sequence: u64) -> Result<bool, NatsError> {
+        // What they want holds for ever; what they lack others may have added before it came.
+        let known = self.known().facts.clone();
+        if known.wants(subject, sequence) {
+            return Ok(true);
+        }
         let facts = self.facts_after(Instant::now()).await?;
         Ok(facts.wants(subject, sequence))
     }

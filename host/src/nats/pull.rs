@@ -224,9 +224,7 @@ impl Consumer {
         };
         let Some(status) = message.status else {
             inbox.asked = inbox.asked.saturating_sub(1);
-            let durable = &self.durable;
-            let wants = |subject: &str, sequence| durable.wants(subject, sequence);
-            return match Delivery::read(&self.link.client, message, wants) {
+            return match Delivery::read(&self.link.client, message) {
                 Ok(delivery) => Came::Delivery(Box::new(delivery)),
                 Err(reason) => {
                     warn!(next = self.next, reason, "a message that is no delivery");
