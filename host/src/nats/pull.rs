@@ -156,8 +156,10 @@ impl Consumer {
         if self.leaving || room <= asked || (asked > 0 && (room - asked) * 2 < room) {
             return Ok(());
         }
-        if let Some(until) = self.wait_until.take() {
+        if let Some(until) = self.wait_until {
+            // Forgotten only when it is over: the waiting may be cut short.
             tokio::time::sleep_until(until).await;
+            self.wait_until = None;
         }
         if self.inbox.is_none() {
             self.inbox = Some(self.open().await?);
