@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -109,11 +109,11 @@ impl Link {
         gave_up: &CancellationToken,
         first_trips: Option<u32>,
     ) -> Result<Link, ConnectError> {
-        let events = watch::Sender::new(0);
+        let look = Arc::<Notify>::default();
         let fences = Arc::<Fences>::default();
         let told = Arc::new(Told {
             purpose,
-            events: events.clone(),
+            look: look.clone(),
             gave_up: gave_up.clone(),
             up: AtomicBool::new(false),
             fences: fences.clone(),
@@ -162,7 +162,7 @@ impl Link {
             state: state.clone(),
             fences,
         };
-        shutdown.spawn_until_end(supervise(link.clone(), events, sender));
+        shutdown.spawn_until_end(supervise(link.clone(), look, sender));
         let is_useless = |state: &LinkState| first_trips.is_some_and(|most| state.failed >= most);
         tokio::select! {
             () = shutdown.begun() => return Err(ConnectError::Ended { urls }),
@@ -187,13 +187,15 @@ impl Link {
         self.purpose
     }
 
+    /// Waits until it is ready.
+    pub(crate) async fn ready(&self) {
+        self.until(|state| state.ready).await;
+    }
+
     /// Waits until the connection has come up once more than `generation`, and is ready.
     pub(crate) async fn newer_than(&self, generation: u64) {
-        let newer = |state: &LinkState| state.ready && state.generation > generation;
-        // An error: the supervisor ended with the host, and there will be no newer one.
-        if self.state.clone().wait_for(newer).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.until(|state| state.ready && state.generation > generation)
+            .await;
     }
 
     /// The generation that is not over yet: what is asked of the server now is asked in it.
@@ -204,16 +206,17 @@ impl Link {
     /// Waits until a generation is over. What the client holds on to now it asks for again in the
     /// next one; what is let go of within [`RECONNECT_PAUSE`] it does not.
     pub(crate) async fn lost(&self, generation: u64) {
-        let lost = |state: &LinkState| state.lost >= generation;
-        if self.state.clone().wait_for(lost).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.until(|state| state.lost >= generation).await;
     }
 
     /// Waits until it is ready, or no longer, whichever it was not.
     pub(crate) async fn turned(&self, was: bool) {
-        let turned = |state: &LinkState| state.ready != was;
-        if self.state.clone().wait_for(turned).await.is_err() {
+        self.until(|state| state.ready != was).await;
+    }
+
+    async fn until(&self, so: impl FnMut(&LinkState) -> bool) {
+        // An error: the supervisor ended with the host, and nothing comes to be so any more.
+        if self.state.clone().wait_for(so).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -226,14 +229,13 @@ impl Link {
 
 /// Keeps the state true: after each time the connection came up, it is ready once a round trip
 /// went through.
-async fn supervise(link: Link, events: watch::Sender<u64>, state: watch::Sender<LinkState>) {
+async fn supervise(link: Link, look: Arc<Notify>, state: watch::Sender<LinkState>) {
     let Link {
         client,
         purpose,
         fences,
         ..
     } = link;
-    let mut events = events.subscribe();
     let connects = client.statistics();
     loop {
         let generation = connects.connects.load(Ordering::Relaxed);
@@ -276,7 +278,7 @@ async fn supervise(link: Link, events: watch::Sender<u64>, state: watch::Sender<
         // Woken by an event, or after a while in case one was dropped. One that is counted and not up
         // may have gone again already.
         let look_again = if is_new && !up { LOOK_SOON } else { LOOK_EVERY };
-        let _ = tokio::time::timeout(look_again, events.changed()).await;
+        let _ = tokio::time::timeout(look_again, look.notified()).await;
     }
 }
 

@@ -195,7 +195,7 @@ impl Tail {
         let (wait, longer) = (self.wait, (self.wait * 2).min(RETRY_LONGEST));
         self.wait = longer;
         // Nothing can be asked of a server that is not there.
-        self.link.newer_than(0).await;
+        self.link.ready().await;
         match self.remake().await {
             Ok(consumer) => {
                 self.consumer = Some(consumer);

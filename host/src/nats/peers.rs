@@ -212,7 +212,7 @@ impl Durable {
         }
         let link = &self.nats.inner.events;
         // What is asked on a connection that is not ready would be answered by nobody.
-        if timeout_at(Instant::now() + ANSWERS_WITHIN, link.newer_than(0))
+        if timeout_at(Instant::now() + ANSWERS_WITHIN, link.ready())
             .await
             .is_err()
         {

@@ -190,7 +190,7 @@ impl Consumer {
 
     async fn open(&self) -> Result<Inbox, NatsError> {
         // Only a connection that is up: an inbox opened while it is down gets the old number.
-        self.link.newer_than(0).await;
+        self.link.ready().await;
         let generation = self.link.generation();
         let subject = self.link.client.new_inbox();
         let subscriber = self

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_nats::{Event, ServerError};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -16,7 +16,8 @@ use crate::shutdown::Shutdown;
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) purpose: &'static str,
-    pub(super) events: watch::Sender<u64>,
+    /// To look at the connection now.
+    pub(super) look: Arc<Notify>,
     pub(super) gave_up: CancellationToken,
     /// It was connected once: attempts are the client's own from then on.
     pub(super) up: AtomicBool,
@@ -71,6 +72,6 @@ impl Told {
             Event::ClientError(text) => warn!(purpose, reason = %text, "NATS client error"),
             Event::Connected | Event::Draining | Event::Closed => debug!(purpose, %event, "NATS"),
         }
-        self.events.send_modify(|count| *count += 1);
+        self.look.notify_one();
     }
 }
