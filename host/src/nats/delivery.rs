@@ -34,7 +34,7 @@ pub(crate) struct Delivery {
 
 /// What an acknowledgement's subject says of its message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Facts<'a> {
+pub(super) struct AckSubject<'a> {
     stream: &'a str,
     attempt: u32,
     pub(super) sequence: u64,
@@ -50,12 +50,12 @@ impl Delivery {
         message: async_nats::Message,
     ) -> Result<Delivery, String> {
         let reply = message.reply.ok_or("it has no reply subject")?;
-        let facts = facts(&reply).ok_or_else(|| format!("`{reply}` acknowledges nothing"))?;
+        let ack = ack_subject(&reply).ok_or_else(|| format!("`{reply}` acknowledges nothing"))?;
         Ok(Delivery {
-            stream: facts.stream.to_owned(),
-            sequence: facts.sequence,
-            attempt: facts.attempt,
-            stored_at: DateTime::from_timestamp_nanos(facts.nanos),
+            stream: ack.stream.to_owned(),
+            sequence: ack.sequence,
+            attempt: ack.attempt,
+            stored_at: DateTime::from_timestamp_nanos(ack.nanos),
             subject: message.subject.to_string(),
             message: Message {
                 headers: headers_from(message.headers.as_ref()),
@@ -109,7 +109,7 @@ impl Delivery {
 
 /// `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or with
 /// domain and account before the stream, and with tokens to come after `pending`.
-pub(super) fn facts(reply: &str) -> Option<Facts<'_>> {
+pub(super) fn ack_subject(reply: &str) -> Option<AckSubject<'_>> {
     let tokens: Vec<&str> = reply.split('.').collect();
     if tokens.first() != Some(&"$JS") || tokens.get(1) != Some(&"ACK") {
         return None;
@@ -119,7 +119,7 @@ pub(super) fn facts(reply: &str) -> Option<Facts<'_>> {
         11.. => 4,
         _ => return None,
     };
-    Some(Facts {
+    Some(AckSubject {
         stream: tokens[from],
         attempt: tokens[from + 2].parse().ok()?,
         sequence: tokens[from + 3].parse().ok()?,
@@ -130,19 +130,19 @@ pub(super) fn facts(reply: &str) -> Option<Facts<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, facts};
+    use super::{AckSubject, ack_subject};
 
     #[test]
-    fn facts_of_both_forms() {
-        let expected = Facts {
+    fn both_forms_are_read() {
+        let expected = AckSubject {
             stream: "S",
             attempt: 3,
             sequence: 7,
             consumer_sequence: 5,
             nanos: 1_700_000_000_000_000_000,
         };
-        let check = |reply: &str, expected: Option<&Facts<'_>>| {
-            assert_eq!(facts(reply).as_ref(), expected, "{reply}");
+        let check = |reply: &str, expected: Option<&AckSubject<'_>>| {
+            assert_eq!(ack_subject(reply).as_ref(), expected, "{reply}");
         };
         check("$JS.ACK.S.c.3.7.5.1700000000000000000.0", Some(&expected));
         check(

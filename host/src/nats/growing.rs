@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::durable::{ConsumerInfo, Durable};
 use super::facts::{ANY_TYPE, Facts, METADATA_KEY};
+use super::streams::{self, StreamInfo};
 use super::{NatsError, api};
 use crate::envelope::new_id;
 use crate::policy::Start;
@@ -42,25 +42,6 @@ pub(crate) struct DurableConfig {
     pub(crate) ack_wait: Duration,
 }
 
-#[derive(Debug, Deserialize)]
-struct StreamInfo {
-    #[serde(default)]
-    created: String,
-    config: StreamConfig,
-    state: StreamState,
-}
-
-#[derive(Debug, Deserialize)]
-struct StreamConfig {
-    #[serde(default)]
-    subjects: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct StreamState {
-    last_seq: u64,
-}
-
 impl Durable {
     pub(super) async fn agree(&self, wanted: &DurableConfig) -> Result<(), NatsError> {
         for _ in 0..TRIES {
@@ -81,8 +62,7 @@ impl Durable {
 
     /// False when somebody else is changing it.
     async fn try_to_agree(&self, wanted: &DurableConfig) -> Result<bool, NatsError> {
-        let what = format!("STREAM.INFO.{}", self.stream);
-        let stream: StreamInfo = api::ask(self.client(), &what, &json!({})).await?;
+        let stream = streams::info(self.client(), &self.stream).await?;
         let own = self.note(&stream, wanted);
         let began = Instant::now();
         let Some(config) = self.read().await? else {

@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, StatusCode, Subscriber};
 use futures_util::StreamExt as _;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use super::delivery::facts;
+use super::delivery::ack_subject;
 use super::link::Link;
 use super::message::headers_from;
-use super::{Nats, NatsError, api};
+use super::{Nats, NatsError, api, streams};
 use crate::envelope::Message;
 
 /// How often the server gives a sign of life when there is nothing to deliver.
@@ -73,18 +72,6 @@ struct Consumer {
     heard: Instant,
 }
 
-#[derive(Debug, Deserialize)]
-struct StreamInfo {
-    created: String,
-    state: StreamState,
-}
-
-#[derive(Debug, Deserialize)]
-struct StreamState {
-    first_seq: u64,
-    last_seq: u64,
-}
-
 /// What a message on the consumer's subject is.
 enum Came {
     Message(u64, Message),
@@ -98,7 +85,7 @@ impl Nats {
     /// when this returns.
     pub(crate) async fn tail(&self, stream: &str, from: Option<u64>) -> Result<Tail, NatsError> {
         let link = self.inner.events.clone();
-        let info = look(&link, stream).await?;
+        let info = streams::info(&link.client, stream).await?;
         let mut tail = Tail {
             link,
             stream: stream.to_owned(),
@@ -114,7 +101,8 @@ impl Nats {
 
     /// The sequence of what a stream stored last; 0 if that is nothing.
     pub(crate) async fn last_sequence(&self, stream: &str) -> Result<u64, NatsError> {
-        Ok(look(&self.inner.events, stream).await?.state.last_seq)
+        let info = streams::info(&self.inner.events.client, stream).await?;
+        Ok(info.state.last_seq)
     }
 }
 
@@ -210,21 +198,17 @@ impl Tail {
     }
 
     async fn remake(&mut self) -> Result<Consumer, NatsError> {
-        let info = look(&self.link, &self.stream).await?;
-        let StreamState {
-            first_seq,
-            last_seq,
-        } = info.state;
+        let info = streams::info(&self.link.client, &self.stream).await?;
         if info.created != self.created {
             warn!(
                 stream = self.stream,
                 "the stream was made anew: reading it from its beginning"
             );
             self.created = info.created;
-            self.next = first_seq.max(1);
+            self.next = info.state.first_seq.max(1);
         }
         // A crash of a machine can take the end of a stream with it.
-        self.next = self.next.min(last_seq + 1);
+        self.next = self.next.min(info.state.last_seq + 1);
         self.create().await
     }
 
@@ -307,32 +291,24 @@ impl Consumer {
 
     fn take(&mut self, message: async_nats::Message) -> Came {
         let reply = message.reply.unwrap_or_else(|| "".into());
-        let Some(facts) = facts(&reply) else {
+        let Some(ack) = ack_subject(&reply) else {
             warn!(subject = %message.subject, "a message that is no delivery");
             return Came::Status;
         };
-        if facts.consumer_sequence != self.received + 1 {
+        if ack.consumer_sequence != self.received + 1 {
             return Came::Broken(format!(
                 "number {} came after {}",
-                facts.consumer_sequence, self.received
+                ack.consumer_sequence, self.received
             ));
         }
         self.received += 1;
-        let sequence = facts.sequence;
+        let sequence = ack.sequence;
         let message = Message {
             headers: headers_from(message.headers.as_ref()),
             body: message.payload,
         };
         Came::Message(sequence, message)
     }
-}
-
-async fn look(link: &Link, stream: &str) -> Result<StreamInfo, NatsError> {
-    let info = api::ask(&link.client, &format!("STREAM.INFO.{stream}"), &json!({})).await;
-    info.map_err(|error| match error {
-        NatsError::NoResponders { .. } => NatsError::NoJetStream,
-        other => other,
-    })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -55,9 +55,19 @@ pub enum StreamFlaw {
     },
 }
 
+/// A stream as it is.
 #[derive(Debug, Deserialize)]
-struct StreamInfo {
-    config: StreamConfig,
+pub(super) struct StreamInfo {
+    /// Tells it from one made anew, whose sequences begin again.
+    pub(super) created: String,
+    pub(super) config: StreamConfig,
+    pub(super) state: StreamState,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct StreamState {
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
 }
 
 /// What of a stream's configuration can be wrong for us.
@@ -111,8 +121,7 @@ impl Nats {
     async fn ensure(&self, wanted: &Wanted<'_>) -> Result<(), StreamFlaw> {
         let client = &self.inner.sending.client;
         let stream = wanted.name.clone();
-        let what = format!("STREAM.INFO.{stream}");
-        match api::ask::<StreamInfo>(client, &what, &json!({})).await {
+        match info(client, &stream).await {
             Ok(info) => return wanted.check(&info.config),
             Err(error) if is_off(&error) => return Err(StreamFlaw::Off),
             Err(NatsError::Refused {
@@ -318,11 +327,24 @@ impl StreamConfig {
     }
 }
 
+/// A stream as it is now.
+///
+/// # Errors
+/// `NoJetStream` where nobody answers.
+pub(super) async fn info(client: &Client, stream: &str) -> Result<StreamInfo, NatsError> {
+    let info = api::ask(client, &format!("STREAM.INFO.{stream}"), &json!({})).await;
+    info.map_err(|error| match error {
+        NatsError::NoResponders { .. } => NatsError::NoJetStream,
+        other => other,
+    })
+}
+
 /// JetStream is off for the server, or for the account (10039, 10076).
 pub(super) fn is_off(error: &NatsError) -> bool {
     matches!(
         error,
-        NatsError::NoResponders { .. }
+        NatsError::NoJetStream
+            | NatsError::NoResponders { .. }
             | NatsError::Refused {
                 code: 10039 | 10076,
                 ..
