@@ -32,6 +32,7 @@ use super::growing::DurableConfig;
 use super::peers::{Others, Whose};
 use super::pull::Consumer;
 use super::{Nats, NatsError, api};
+use crate::subject::SubjectPattern;
 
 /// Between two looks at the facts.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ pub(super) struct Known {
     /// When the consumer was made: another one of its name has facts of its own.
     pub(super) made: String,
     /// For each pattern, the first sequence after it was wanted first.
-    pub(super) first: BTreeMap<String, u64>,
+    pub(super) first: BTreeMap<SubjectPattern, u64>,
     /// All up to it was acknowledged.
     pub(super) floor: Option<u64>,
 }
@@ -206,8 +207,8 @@ impl Durable {
             );
             self.agree(&wanted).await?;
         }
-        let own: Vec<String> = wanted.filters.iter().map(ToString::to_string).collect();
-        let exceeded = !own.is_empty() && facts.exceed(&own, &wanted.types);
+        let own = &wanted.filters;
+        let exceeded = !own.is_empty() && facts.exceed(own, &wanted.types);
         let yields = exceeded && self.others_listen_to_more(began).await?;
         if self.yields.send_replace(yields) != yields {
             if yields {

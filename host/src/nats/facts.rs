@@ -22,7 +22,7 @@ pub(crate) const ANY_TYPE: &str = "*";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Facts {
     /// Pattern, and the first sequence that it is for.
-    filters: Vec<(String, u64)>,
+    filters: Vec<(SubjectPattern, u64)>,
     /// Types whose events come on a subject that is not theirs alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     types: Vec<String>,
@@ -30,7 +30,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// Of patterns, each with its first sequence, and types.
-    pub(super) fn new(filters: Vec<(String, u64)>, types: &[String]) -> Facts {
+    pub(super) fn new(filters: Vec<(SubjectPattern, u64)>, types: &[String]) -> Facts {
         Facts {
             filters,
             types: types.to_vec(),
@@ -53,7 +53,7 @@ impl Facts {
     pub(super) fn grown(&self, more: &Facts) -> Facts {
         let mut grown = self.clone();
         for (pattern, from) in &more.filters {
-            let covered = self.filters.iter().any(|(have, _)| covers(have, pattern));
+            let covered = self.filters.iter().any(|(have, _)| have.covers(pattern));
             if !covered && !grown.filters.iter().any(|(have, _)| have == pattern) {
                 grown.filters.push((pattern.clone(), *from));
             }
@@ -78,7 +78,7 @@ impl Facts {
             .get("metadata")
             .is_some_and(|metadata| metadata.get(METADATA_KEY).is_some());
         let there = Facts::of(config);
-        let mut filters: Vec<String> = filters_of(config).collect();
+        let mut filters: Vec<SubjectPattern> = filters_of(config).collect();
         let mut expected = there.on_the_server();
         filters.sort();
         expected.sort();
@@ -90,8 +90,8 @@ impl Facts {
     }
 
     /// Whether they name something that these patterns and types do not cover.
-    pub(super) fn exceed(&self, patterns: &[String], types: &[String]) -> bool {
-        let filter = |(have, _): &(String, u64)| !patterns.iter().any(|p| covers(p, have));
+    pub(super) fn exceed(&self, patterns: &[SubjectPattern], types: &[String]) -> bool {
+        let filter = |(have, _): &(SubjectPattern, u64)| !patterns.iter().any(|p| p.covers(have));
         let ty = |ty: &String| !hears(types, ty);
         self.filters.iter().any(filter) || self.types.iter().any(ty)
     }
@@ -102,41 +102,40 @@ impl Facts {
     }
 
     /// What the server filters by: it refuses two that overlap.
-    pub(super) fn on_the_server(&self) -> Vec<String> {
-        let mut kept: Vec<&str> = Vec::new();
+    pub(super) fn on_the_server(&self) -> Vec<SubjectPattern> {
+        let mut kept: Vec<&SubjectPattern> = Vec::new();
         for (pattern, _) in &self.filters {
-            if kept.iter().any(|have| covers(have, pattern)) {
+            if kept.iter().any(|have| have.covers(pattern)) {
                 continue;
             }
-            kept.retain(|have| !covers(pattern, have));
+            kept.retain(|have| !pattern.covers(have));
             kept.push(pattern);
         }
         let overlap = kept
             .iter()
             .enumerate()
-            .any(|(i, a)| kept[..i].iter().any(|b| overlap(a, b)));
+            .any(|(i, a)| kept[..i].iter().any(|b| a.overlaps(b)));
         if kept.len() > FILTERS_MAX || overlap {
-            return vec![common_wildcard(&kept)];
+            return common_wildcard(&kept).parse().into_iter().collect();
         }
-        kept.into_iter().map(str::to_owned).collect()
+        kept.into_iter().cloned().collect()
     }
 
     /// Whether a message is for the plugin: some filter had it in view when it was stored.
     pub(super) fn wants(&self, subject: &str, sequence: u64) -> bool {
         self.filters
             .iter()
-            .any(|(pattern, from)| *from <= sequence && matches(pattern, subject))
+            .any(|(pattern, from)| *from <= sequence && pattern.matches(subject))
     }
 }
 
 /// What a consumer filters by; nothing: it has no filter.
-pub(super) fn filters_of(config: &Map<String, Value>) -> impl Iterator<Item = String> {
+pub(super) fn filters_of(config: &Map<String, Value>) -> impl Iterator<Item = SubjectPattern> {
     let one = config.get("filter_subject").into_iter();
     let many = config.get("filter_subjects").and_then(Value::as_array);
     let all = one.chain(many.into_iter().flatten());
     all.filter_map(Value::as_str)
-        .filter(|filter| !filter.is_empty())
-        .map(str::to_owned)
+        .filter_map(|filter| filter.parse().ok())
 }
 
 /// Whether a type is among those that are listened to.
@@ -145,8 +144,10 @@ pub(super) fn hears(types: &[String], ty: &str) -> bool {
 }
 
 /// The tokens that all begin with, and `>`.
-fn common_wildcard(patterns: &[&str]) -> String {
-    let mut all = patterns.iter().map(|p| p.split('.').collect::<Vec<_>>());
+fn common_wildcard(patterns: &[&SubjectPattern]) -> String {
+    let mut all = patterns
+        .iter()
+        .map(|p| p.as_str().split('.').collect::<Vec<_>>());
     let mut common = all.next().unwrap_or_default();
     // The last token of each may be the one that differs, so that `>` has something to match.
     common.pop();
@@ -163,29 +164,20 @@ fn common_wildcard(patterns: &[&str]) -> String {
     common.join(".")
 }
 
-fn covers(wide: &str, narrow: &str) -> bool {
-    let patterns = wide.parse::<SubjectPattern>().ok().zip(narrow.parse().ok());
-    wide == narrow || patterns.is_some_and(|(wide, narrow)| wide.covers(&narrow))
-}
-
-fn overlap(a: &str, b: &str) -> bool {
-    let patterns = a.parse::<SubjectPattern>().ok().zip(b.parse().ok());
-    patterns.is_some_and(|(a, b)| a.overlaps(&b))
-}
-
-fn matches(pattern: &str, subject: &str) -> bool {
-    pattern
-        .parse::<SubjectPattern>()
-        .is_ok_and(|pattern| pattern.matches(subject))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{FILTERS_MAX, Facts};
 
     fn facts(patterns: &[&str], from: u64) -> Facts {
-        let filters = patterns.iter().map(|p| ((*p).to_owned(), from));
+        let filters = patterns.iter().map(|p| (p.parse().unwrap(), from));
         Facts::new(filters.collect(), &[])
+    }
+
+    fn on_the_server(facts: &Facts) -> Vec<String> {
+        let filters = facts.on_the_server().into_iter();
+        filters.map(String::from).collect()
     }
 
     fn grow(steps: &[(&[&str], u64)]) -> Facts {
@@ -199,7 +191,7 @@ mod tests {
     #[test]
     fn filters_grow_and_never_overlap() {
         let check = |steps: &[(&[&str], u64)], expected: &[&str]| {
-            assert_eq!(grow(steps).on_the_server(), expected, "{steps:?}");
+            assert_eq!(on_the_server(&grow(steps)), expected, "{steps:?}");
         };
         check(&[(&["e.a", "e.b"], 0)], &["e.a", "e.b"]);
         check(&[(&["e.a"], 0), (&["e.>"], 9)], &["e.>"]);
@@ -209,8 +201,18 @@ mod tests {
         let many: Vec<String> = (0..=FILTERS_MAX).map(|n| format!("org.e.{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let facts = facts(&many, 0);
-        assert_eq!(facts.on_the_server(), ["org.e.>"]);
+        assert_eq!(on_the_server(&facts), ["org.e.>"]);
         assert!(facts.wants("org.e.64", 1) && !facts.wants("org.e.65", 1));
+    }
+
+    #[test]
+    fn they_are_written_as_hosts_of_other_versions_read_them() {
+        let text = r#"{"filters":[["e.a",0],["e.>",9]],"types":["t"]}"#;
+        let mut facts = grow(&[(&["e.a"], 0), (&["e.>"], 9)]);
+        facts.types.push("t".to_owned());
+        assert_eq!(serde_json::to_string(&facts).unwrap(), text);
+        let config = json!({"metadata": {"conche": text}, "filter_subjects": ["f"]});
+        assert_eq!(Facts::of(config.as_object().unwrap()), facts);
     }
 
     #[test]
@@ -233,11 +235,12 @@ mod tests {
     fn what_a_version_does_not_cover_is_seen() {
         let own = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         let facts = Facts::new(
-            vec![("e.a".into(), 0), ("all".into(), 4)],
+            vec![("e.a".parse().unwrap(), 0), ("all".parse().unwrap(), 4)],
             &own(&["t", "u"]),
         );
         let check = |patterns: &[&str], types: &[&str], expected| {
-            let exceed = facts.exceed(&own(patterns), &own(types));
+            let patterns: Vec<_> = patterns.iter().map(|p| p.parse().unwrap()).collect();
+            let exceed = facts.exceed(&patterns, &own(types));
             assert_eq!(exceed, expected, "{patterns:?} {types:?}");
         };
         check(&["e.>", "all"], &["t", "u"], false);

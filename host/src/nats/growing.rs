@@ -140,9 +140,9 @@ impl Durable {
             known.stream_made.clone_from(&stream.created);
         }
         let patterns = if wanted.filters.is_empty() {
-            stream.config.subjects.clone()
+            stream.config.patterns().collect()
         } else {
-            wanted.filters.iter().map(ToString::to_string).collect()
+            wanted.filters.clone()
         };
         let next = stream.state.last_seq + 1;
         let filters = patterns.into_iter().map(|pattern| {
@@ -157,8 +157,8 @@ impl Durable {
         let mut there = Facts::of(config);
         if there.is_empty() {
             // Somebody made it without a filter, and so for all there is.
-            let all = stream.config.subjects.iter();
-            there = Facts::new(all.map(|subject| (subject.clone(), 0)).collect(), &[]);
+            let all = stream.config.patterns().map(|pattern| (pattern, 0));
+            there = Facts::new(all.collect(), &[]);
         }
         there.grown(&self.known().facts).grown(own)
     }
@@ -219,9 +219,9 @@ impl DurableConfig {
     /// The facts of a consumer that is for all of this, from the first message on.
     pub(super) fn for_all_messages(&self) -> Facts {
         let patterns = if self.filters.is_empty() {
-            vec![">".to_owned()]
+            ">".parse().into_iter().collect()
         } else {
-            self.filters.iter().map(ToString::to_string).collect()
+            self.filters.clone()
         };
         let filters = patterns.into_iter().map(|pattern| (pattern, 0));
         Facts::new(filters.collect(), &self.shared)

@@ -307,23 +307,19 @@ impl StreamConfig {
     /// Whether it takes some subject of a pattern.
     #[cfg(feature = "host")]
     pub(crate) fn overlaps(&self, pattern: &str) -> bool {
-        let Ok(pattern) = pattern.parse::<SubjectPattern>() else {
-            return false;
-        };
-        self.subjects
-            .iter()
-            .filter_map(|subject| subject.parse::<SubjectPattern>().ok())
-            .any(|subject| subject.overlaps(&pattern))
+        let pattern = pattern.parse::<SubjectPattern>();
+        pattern.is_ok_and(|pattern| self.patterns().any(|subject| subject.overlaps(&pattern)))
     }
 
     fn takes(&self, wanted: &str) -> bool {
-        let Ok(wanted) = wanted.parse::<SubjectPattern>() else {
-            return false;
-        };
-        self.subjects
-            .iter()
-            .filter_map(|subject| subject.parse::<SubjectPattern>().ok())
-            .any(|subject| subject.covers(&wanted))
+        let wanted = wanted.parse::<SubjectPattern>();
+        wanted.is_ok_and(|wanted| self.patterns().any(|subject| subject.covers(&wanted)))
+    }
+
+    /// Its subjects, without those that are none by our rules.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = SubjectPattern> {
+        let subjects = self.subjects.iter();
+        subjects.filter_map(|subject| subject.parse().ok())
     }
 }
 
