@@ -27,8 +27,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use super::durable_config::DurableConfig;
 use super::facts::Facts;
-use super::growing::DurableConfig;
 use super::peers::{Others, Whose};
 use super::pull::Consumer;
 use super::{Nats, NatsError, api};
