@@ -18,7 +18,8 @@ fn server(permissions: &str) -> NatsServer {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_host_needs_and_is_denied() {
     let denied = "subscribe: { deny: \"cyverse.greeter.>\" }, publish: { deny: [\
-                  \"org.cyverse.events.>\", \"conche.dlq.>\", \"$JS.API.CONSUMER.MSG.NEXT.>\", \"$JS.ACK.>\" ] }";
+                  \"org.cyverse.events.>\", \"conche.dlq.>\", \"$JS.API.STREAM.MSG.GET.>\", \
+                  \"$JS.API.CONSUMER.MSG.NEXT.>\", \"$JS.ACK.>\" ] }";
     let mut ward = Ward::new(server(denied), &["greeter"], LOGIN).await;
     ward.config.client_id = "pod-1".to_owned();
     let found = lines(&ward.examine().await);
@@ -50,6 +51,11 @@ async fn whatever_a_host_needs_and_is_denied() {
         ),
         expected(
             "publish",
+            "$JS.API.STREAM.MSG.GET.conche-events-dlq",
+            "to know a dead letter that is stored already",
+        ),
+        expected(
+            "publish",
             "$JS.API.CONSUMER.MSG.NEXT.conche-events.*",
             "to read events",
         ),
@@ -72,7 +78,7 @@ async fn streams_that_may_not_be_listed_are_not_waited_for() {
     .await;
     let examined = ward.examine().await;
     let denied = examined.findings.iter().map(|finding| finding.check);
-    assert_eq!(denied.collect::<Vec<_>>(), ["permissions"; 6]);
+    assert_eq!(denied.collect::<Vec<_>>(), ["permissions"; 7]);
     let notes = ["streams could not be looked at: the server denies it"];
     assert_eq!(examined.notes, notes);
 }

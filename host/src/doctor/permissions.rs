@@ -46,6 +46,10 @@ fn of_events(config: &Config) -> Vec<Need> {
     }
     let letters = format!("conche.dlq.{stream}.>");
     publish(&subject_within(&letters), &letters, "to store dead letters");
+    // One that was stored before its event was ended is met again: its plugin stands still until
+    // the server shows it.
+    let get = format!("$JS.API.STREAM.MSG.GET.{stream}-dlq");
+    publish(&get, &get, "to know a dead letter that is stored already");
     for what in ["NAMES", "LIST"] {
         let subject = format!("$JS.API.STREAM.{what}");
         publish(&subject, &subject, "to see which stream takes what");
