@@ -304,6 +304,22 @@ impl EventsConfig {
             .find_map(|s| s.as_str().strip_suffix(".>"))?;
         (!prefix.split('.').any(|token| token == "*")).then(|| format!("{prefix}._other"))
     }
+
+    /// The stream of events that were not handled.
+    pub fn dead_letter_stream(&self) -> String {
+        format!("{}-dlq", self.stream)
+    }
+
+    /// A subject of that stream: that of one dead letter, or of many.
+    pub fn dead_letter_subject(&self, which: &str) -> String {
+        format!("conche.dlq.{}.{which}", self.stream)
+    }
+
+    /// All that it takes: dead letters, and those that are to be handled again.
+    pub fn dead_letter_subjects(&self) -> [String; 2] {
+        let again = format!("conche.redrive.{}.>", self.stream);
+        [self.dead_letter_subject(">"), again]
+    }
 }
 
 #[cfg(test)]

@@ -33,13 +33,8 @@ pub(crate) struct Addressee<'a> {
 
 /// Where one delivery's dead letter goes.
 pub(crate) fn subject(events: &EventsConfig, name: &str, delivery: &Delivery) -> String {
-    format!(
-        "conche.dlq.{}.{}-{}.{}",
-        delivery.stream(),
-        events.durable,
-        name,
-        delivery.sequence()
-    )
+    let (durable, sequence) = (&events.durable, delivery.sequence());
+    events.dead_letter_subject(&format!("{durable}-{name}.{sequence}"))
 }
 
 /// Stores the delivery byte for byte, with the facts in headers. What does not fit with them, or has
@@ -58,7 +53,7 @@ pub(crate) async fn store(
     reason: &str,
 ) -> Result<(), SendError> {
     let subject = subject(events, addressee.name, delivery);
-    let stream = format!("{}-dlq", events.stream);
+    let stream = events.dead_letter_stream();
     let facts = facts(addressee, delivery, reason);
     let max = outbound.max_payload();
     let mut letter = delivery.message().clone();

@@ -196,16 +196,13 @@ impl Outbound {
 /// The event stream and its dead-letter stream on a bus, unless it has them.
 pub(crate) fn create_embedded_streams(bus: &Bus, events: &EventsConfig) -> Result<(), BusError> {
     bus.create_stream(&events.stream, &events.subjects)?;
-    let dead = format!("{}-dlq", events.stream);
-    let subjects = [
-        format!("conche.dlq.{}.>", events.stream).parse()?,
-        format!("conche.redrive.{}.>", events.stream).parse()?,
-    ];
+    let [letters, again] = events.dead_letter_subjects();
+    let subjects = [letters.parse()?, again.parse()?];
     let limits = StreamLimits {
         retention: Retention::DiscardNew,
         ..StreamLimits::default()
     };
-    bus.create_stream_with(&dead, &subjects, limits)
+    bus.create_stream_with(&events.dead_letter_stream(), &subjects, limits)
 }
 
 /// Nobody answers a publish where no stream takes its subject.

@@ -44,11 +44,12 @@ fn of_events(config: &Config) -> Vec<Need> {
         let why = "to send what plugins emit";
         publish(&subject_within(&pattern), &pattern, why);
     }
-    let letters = format!("conche.dlq.{stream}.>");
+    let letters = config.events.dead_letter_subject(">");
     publish(&subject_within(&letters), &letters, "to store dead letters");
     // One that was stored before its event was ended is met again: its plugin stands still until
     // the server shows it.
-    let get = format!("$JS.API.STREAM.MSG.GET.{stream}-dlq");
+    let dead = config.events.dead_letter_stream();
+    let get = format!("$JS.API.STREAM.MSG.GET.{dead}");
     publish(&get, &get, "to know a dead letter that is stored already");
     for what in ["NAMES", "LIST"] {
         let subject = format!("$JS.API.STREAM.{what}");
@@ -58,7 +59,7 @@ fn of_events(config: &Config) -> Vec<Need> {
         true => &["INFO", "CREATE"],
         false => &["INFO"],
     };
-    for stream in [stream, &format!("{stream}-dlq")] {
+    for stream in [stream, &dead] {
         for verb in verbs {
             let subject = format!("$JS.API.STREAM.{verb}.{stream}");
             let why = "for the streams of events and dead letters";

@@ -171,19 +171,15 @@ pub(crate) fn flaws(events: &EventsConfig, found: &[StreamConfig]) -> Vec<Stream
 impl<'a> Wanted<'a> {
     /// The stream of events, and that of dead letters.
     fn both(events: &'a EventsConfig) -> [Wanted<'a>; 2] {
-        let stream = &events.stream;
         let event_stream = Wanted {
-            name: stream.clone(),
+            name: events.stream.clone(),
             subjects: events.subjects.iter().map(ToString::to_string).collect(),
             discards_new: false,
             events,
         };
         let dead_letters = Wanted {
-            name: format!("{stream}-dlq"),
-            subjects: vec![
-                format!("conche.dlq.{stream}.>"),
-                format!("conche.redrive.{stream}.>"),
-            ],
+            name: events.dead_letter_stream(),
+            subjects: events.dead_letter_subjects().to_vec(),
             discards_new: true,
             events,
         };
