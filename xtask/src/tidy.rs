@@ -27,8 +27,8 @@ const FENCES: [Fence; 4] = [
     Fence {
         rule: "nats-only-at-the-edge",
         words: &["async_nats"],
-        places: &["nats", "outbound", "intake", "client", "bridge"],
-        fix: "give this module an envelope type, and do the NATS part in nats, intake or outbound",
+        places: &["nats"],
+        fix: "give this module an envelope type, and do the NATS part in host/src/nats",
     },
     Fence {
         rule: "wasmtime-only-in-sandbox",
