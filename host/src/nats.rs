@@ -181,7 +181,7 @@ impl Nats {
         };
         let open_on = async |runtime: &Handle, purpose| {
             // A connection's tasks stay on the runtime that they begin on.
-            let opened = runtime.spawn(open(purpose)).await;
+            let opened = shutdown.spawn_on(runtime, open(purpose)).await;
             opened.unwrap_or_else(|_| {
                 Err(ConnectError::Ended {
                     urls: link::shown(&nats.urls),

@@ -57,13 +57,9 @@ impl Probes {
                 lanes,
             };
             probes.address = Some(bound);
-            let ended = probes.ended.clone();
             // On the runtime of the connections, so that busy guests starve no probe.
-            io.spawn(async move {
-                let served = health::serve(health, listener, ended.clone());
-                ended.spawn(served);
-            })
-            .await?;
+            let serve = health::serve(health, listener, probes.ended.clone());
+            probes.ended.spawn_on(io, serve);
         }
         Ok(probes)
     }
