@@ -21,7 +21,7 @@ use crate::metrics::{Metrics, QueryEnd, ShedBy};
 use crate::outbound::{Outbound, SendError};
 use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
-use crate::sandbox::{Call, Effects, EventOutcome, Failure, QueryOutcome, Verdict};
+use crate::sandbox::{Call, Effects, EventOutcome, Failure, Heard, QueryOutcome, Verdict};
 use crate::settle::Unhandled;
 use slots::{enter, wait_for};
 
@@ -152,8 +152,11 @@ impl Dispatcher {
         let limit = travel.timeout.map_or(limit, |left| left.min(limit));
         let deadline = came + limit;
         if travel.hops > self.config.calls.hop_limit {
-            let text = "the hop limit is reached: do handlers ask in a circle?";
-            return self.fault(event, route, 508, text);
+            let fault = Fault::new(
+                508,
+                "the hop limit is reached: do handlers ask in a circle?",
+            );
+            return self.fault(event, route, fault, QueryEnd::Fault);
         }
         let admitted = self.admit(plugin, travel.hops, deadline).await;
         let Some((_permits, began)) = admitted else {
@@ -187,11 +190,13 @@ impl Dispatcher {
             }
             Err(failure) => {
                 report(plugin, event, &failure);
-                let (code, text) = match failure {
-                    Failure::DeadlineExceeded { .. } => (504, "the handler took too long"),
-                    _ => (500, "the handler failed"),
+                let fault = match failure {
+                    Failure::DeadlineExceeded { .. } => {
+                        Fault::new(504, "the handler took too long")
+                    }
+                    _ => Fault::new(500, "the handler failed"),
                 };
-                self.fault(event, route, code, text).after_failure()
+                self.fault(event, route, fault, QueryEnd::Failed)
             }
         }
     }
@@ -208,19 +213,35 @@ impl Dispatcher {
         event: &Arc<CloudEvent>,
         cause: Cause<'_>,
     ) -> Result<EventOutcome, Unhandled> {
-        let (travel, attempt) = (cause.travel(), cause.attempt());
-        if travel.hops > self.config.calls.hop_limit {
+        self.handle(plugin, handler, event, None, cause).await
+    }
+
+    /// As [`Dispatcher::event`]; `listener` is who waited for the event, if it is a listener's.
+    async fn handle(
+        &self,
+        plugin: &Plugin,
+        handler: &Arc<str>,
+        event: &Arc<CloudEvent>,
+        listener: Option<Heard<'_>>,
+        cause: Cause<'_>,
+    ) -> Result<EventOutcome, Unhandled> {
+        let hops = cause.travel().hops;
+        if hops > self.config.calls.hop_limit {
             let text = "the hop limit is reached: do handlers emit in a circle?";
-            return Ok(reject(508, text));
+            return Ok(EventOutcome {
+                verdict: Verdict::Reject(Fault::new(508, text)),
+                effects: Effects::default(),
+            });
         }
         // In the lane of its hop: a handler may wait for the event that answers its own.
-        let own = wait_for(plugin.lanes(), travel.hops).await;
-        let host = wait_for(&self.lanes, travel.hops).await;
+        let own = wait_for(plugin.lanes(), hops).await;
+        let host = wait_for(&self.lanes, hops).await;
         let _permits = (own, host);
         let call = Call {
-            attempt,
-            hops: travel.hops,
+            attempt: cause.attempt(),
+            hops,
             stored_at: cause.stored_at(),
+            listener,
             ..Call::first(handler, event, plugin.policy().limits.deadline)
         };
         let outcome = plugin.event(&call).await;
@@ -270,8 +291,8 @@ impl Dispatcher {
         let plugin = &route.plugin;
         warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, %error, "effects of a query were not stored");
         let code = if error.may_pass() { 503 } else { 500 };
-        let text = "the answer's effects could not be stored";
-        self.fault(event, route, code, text)
+        let fault = Fault::new(code, "the answer's effects could not be stored");
+        self.fault(event, route, fault, QueryEnd::Fault)
     }
 
     fn answer(
@@ -283,12 +304,7 @@ impl Dispatcher {
         match answer {
             Ok(Some(reply)) => self.reply(event, route, reply),
             Ok(None) => QueryAnswer::Silence,
-            Err(fault) => QueryAnswer::Fault {
-                envelope: self.fault_envelope(event, &route.plugin),
-                fault,
-                end: QueryEnd::Fault,
-                by_default: route.is_default,
-            },
+            Err(fault) => self.fault(event, route, fault, QueryEnd::Fault),
         }
     }
 
@@ -297,7 +313,7 @@ impl Dispatcher {
         let refused = |text: String| {
             let plugin = &route.plugin;
             warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, reason = text, "a reply was not sent");
-            self.fault(event, route, 500, &text).after_failure()
+            self.fault(event, route, Fault::new(500, text), QueryEnd::Failed)
         };
         match reply.to_structured() {
             Ok(message) if message.wire_size() <= self.max_payload() => {
@@ -312,37 +328,16 @@ impl Dispatcher {
         }
     }
 
-    fn fault(&self, event: &CloudEvent, route: &Route, code: u16, message: &str) -> QueryAnswer {
-        QueryAnswer::Fault {
-            envelope: self.fault_envelope(event, &route.plugin),
-            fault: Fault {
-                code,
-                message: message.to_owned(),
-                details: None,
-            },
-            end: QueryEnd::Fault,
-            by_default: route.is_default,
-        }
-    }
-
     fn shed(&self, event: &CloudEvent, route: &Route) -> QueryAnswer {
-        QueryAnswer::Fault {
-            envelope: self.fault_envelope(event, &route.plugin),
-            fault: Fault {
-                code: 503,
-                message: "busy: nothing ran, ask again".to_owned(),
-                details: None,
-            },
-            end: QueryEnd::Shed,
-            by_default: route.is_default,
-        }
+        let fault = Fault::new(503, "busy: nothing ran, ask again");
+        self.fault(event, route, fault, QueryEnd::Shed)
     }
 
-    fn fault_envelope(&self, event: &CloudEvent, plugin: &Plugin) -> Box<CloudEvent> {
+    fn fault(&self, event: &CloudEvent, route: &Route, fault: Fault, end: QueryEnd) -> QueryAnswer {
         let attribute = &self.config.compat.transaction_attribute;
         let mut envelope = Box::new(CloudEvent {
             id: new_id(),
-            source: self.config.source_of(plugin.name()),
+            source: self.config.source_of(route.plugin.name()),
             ty: event.ty.clone(),
             time: Some(now()),
             ..CloudEvent::default()
@@ -350,19 +345,12 @@ impl Dispatcher {
         if let Some(id) = event.extension(attribute) {
             envelope.set_extension(attribute, id.clone());
         }
-        envelope
-    }
-}
-
-fn reject(code: u16, message: &str) -> EventOutcome {
-    let fault = Fault {
-        code,
-        message: message.to_owned(),
-        details: None,
-    };
-    EventOutcome {
-        verdict: Verdict::Reject(fault),
-        effects: Effects::default(),
+        QueryAnswer::Fault {
+            envelope,
+            fault,
+            end,
+            by_default: route.is_default,
+        }
     }
 }
 

@@ -41,14 +41,6 @@ impl QueryAnswer {
         }
     }
 
-    /// The same fault, as one that stands for a failed call.
-    pub(super) fn after_failure(mut self) -> QueryAnswer {
-        if let QueryAnswer::Fault { end, .. } = &mut self {
-            *end = QueryEnd::Failed;
-        }
-        self
-    }
-
     /// The message that answers the asker; none for silence. A fault that is larger than
     /// `max_payload` is shortened.
     pub fn into_message(self, max_payload: usize) -> Option<Message> {

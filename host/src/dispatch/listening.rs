@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::slots::wait_for;
-use super::{Cause, Dispatcher, report};
+use super::{Cause, Dispatcher};
 use crate::envelope::CloudEvent;
 use crate::listeners::Listener;
 use crate::metrics::ListenerEnd;
 use crate::plugin::Plugin;
-use crate::sandbox::{Call, Heard, Verdict};
+use crate::sandbox::{Heard, Verdict};
 
 impl Dispatcher {
     /// Calls the listener's handler with an event that it waited for, and releases its effects.
@@ -43,38 +42,16 @@ impl Dispatcher {
         event: &Arc<CloudEvent>,
         cause: Cause<'_>,
     ) -> Result<(), String> {
-        let hops = cause.travel().hops;
-        if hops > self.config.calls.hop_limit {
-            return Err("the hop limit is reached: do handlers emit in a circle?".to_owned());
-        }
-        let own = wait_for(plugin.lanes(), hops).await;
-        let host = wait_for(&self.lanes, hops).await;
-        let _permits = (own, host);
-        let call = Call {
-            hops,
-            stored_at: cause.stored_at(),
-            listener: Some(Heard {
-                id: &listener.id,
-                state: &listener.state,
-            }),
-            ..Call::first(&listener.handler, event, plugin.policy().limits.deadline)
+        let heard = Heard {
+            id: &listener.id,
+            state: &listener.state,
         };
-        let outcome = plugin.event(&call).await;
-        plugin.metrics().event_took(call.began.elapsed());
-        let outcome = outcome.map_err(|failure| {
-            report(plugin, event, &failure);
-            failure.to_string()
-        })?;
+        let handled = self.handle(plugin, &listener.handler, event, Some(heard), cause);
+        let outcome = handled.await.map_err(|unhandled| unhandled.to_string())?;
         match outcome.verdict {
-            Verdict::Done => {}
-            Verdict::Retry { message, .. } => {
-                return Err(format!("asked to be retried: {message}"));
-            }
-            Verdict::Reject(fault) => {
-                return Err(format!("rejected: {} ({})", fault.message, fault.code));
-            }
+            Verdict::Done => Ok(()),
+            Verdict::Retry { message, .. } => Err(format!("asked to be retried: {message}")),
+            Verdict::Reject(fault) => Err(format!("rejected: {} ({})", fault.message, fault.code)),
         }
-        let released = self.release(plugin, &outcome.effects, cause).await;
-        released.map_err(|error| format!("its effects were not stored: {error}"))
     }
 }
