@@ -16,13 +16,14 @@ pub struct BusTail {
 }
 
 impl Bus {
-    /// All that a stream stores from now on, in order.
+    /// All that a stream has from a sequence on and stores later, or all that it stores from now on,
+    /// in order.
     ///
     /// # Errors
     /// `UnknownStream`.
-    pub fn tail(&self, stream: &str) -> Result<BusTail, BusError> {
+    pub fn tail(&self, stream: &str, from: Option<u64>) -> Result<BusTail, BusError> {
         let stream = self.named(stream)?;
-        let next = lock(&stream.state).log.next();
+        let next = from.unwrap_or_else(|| lock(&stream.state).log.next());
         Ok(BusTail { stream, next })
     }
 
@@ -34,18 +35,6 @@ impl Bus {
         let stream = self.named(stream)?;
         let next = lock(&stream.state).log.next();
         Ok(next.saturating_sub(1))
-    }
-
-    /// All that a stream has stored from a sequence on, in order, and what it stores later.
-    ///
-    /// # Errors
-    /// `UnknownStream`.
-    pub fn tail_from(&self, stream: &str, sequence: u64) -> Result<BusTail, BusError> {
-        let stream = self.named(stream)?;
-        Ok(BusTail {
-            stream,
-            next: sequence,
-        })
     }
 }
 
@@ -112,7 +101,8 @@ mod tests {
     #[tokio::test]
     async fn it_reads_what_comes_later_in_order() {
         let bus = bus(100).await;
-        let (mut tail, mut whole) = (bus.tail("s").unwrap(), bus.tail_from("s", 1).unwrap());
+        let mut tail = bus.tail("s", None).unwrap();
+        let mut whole = bus.tail("s", Some(1)).unwrap();
         assert_eq!(whole.next().await.seq, 1);
         assert!(tail.next().now_or_never().is_none());
         let waiting = tokio::spawn(async move { (tail.next().await.seq, tail.next().await.seq) });
@@ -124,11 +114,11 @@ mod tests {
     #[tokio::test]
     async fn it_passes_over_what_was_discarded() {
         let bus = bus(2).await;
-        let mut tail = bus.tail("s").unwrap();
+        let mut tail = bus.tail("s", None).unwrap();
         publish(&bus, 5).await;
         assert_eq!(tail.next().await.seq, 5);
         assert_eq!(tail.next().await.seq, 6);
-        let unknown = bus.tail("none").unwrap_err();
+        let unknown = bus.tail("none", None).unwrap_err();
         assert!(matches!(unknown, BusError::UnknownStream { .. }));
     }
 }

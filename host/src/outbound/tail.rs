@@ -13,11 +13,15 @@ pub(super) enum Tail {
 }
 
 impl Outbound {
-    /// All that a stream stores from now on: nothing that is stored after this returned is missed.
-    pub(super) async fn tail(&self, stream: &str) -> Result<Tail, SendError> {
+    /// All that a stream has from a sequence on and stores later, or all that it stores from now on:
+    /// nothing that is stored after this returned is missed.
+    pub(super) async fn tail(&self, stream: &str, from: Option<u64>) -> Result<Tail, SendError> {
         let opened = match self {
-            Outbound::Nats(nats) => nats.tail(stream, None).await.map(Tail::nats).map_err(text),
-            Outbound::Embedded(bus) => bus.tail(stream).map(Tail::Embedded).map_err(text),
+            Outbound::Nats(nats) => {
+                let opened = nats.tail(stream, from).await;
+                opened.map(|tail| Tail::Nats(Box::new(tail))).map_err(text)
+            }
+            Outbound::Embedded(bus) => bus.tail(stream, from).map(Tail::Embedded).map_err(text),
         };
         opened
             .map_err(|reason| SendError::Other(format!("cannot read stream `{stream}`: {reason}")))
@@ -31,22 +35,6 @@ impl Outbound {
         };
         last.map_err(|reason| SendError::Other(format!("cannot read stream `{stream}`: {reason}")))
     }
-
-    /// All that a stream has from a sequence on, and what it stores later.
-    pub(super) async fn tail_from(&self, stream: &str, sequence: u64) -> Result<Tail, SendError> {
-        let opened = match self {
-            Outbound::Nats(nats) => {
-                let opened = nats.tail(stream, Some(sequence)).await;
-                opened.map(Tail::nats).map_err(text)
-            }
-            Outbound::Embedded(bus) => {
-                let opened = bus.tail_from(stream, sequence);
-                opened.map(Tail::Embedded).map_err(text)
-            }
-        };
-        opened
-            .map_err(|reason| SendError::Other(format!("cannot read stream `{stream}`: {reason}")))
-    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -55,10 +43,6 @@ fn text(error: impl ToString) -> String {
 }
 
 impl Tail {
-    fn nats(tail: nats::Tail) -> Tail {
-        Tail::Nats(Box::new(tail))
-    }
-
     /// The sequence before the next one.
     pub(super) fn position(&self) -> u64 {
         match self {

@@ -254,8 +254,8 @@ impl Watch {
         let (answer, wanted) = oneshot::channel();
         // In a task: its consumer is closed, too, when nobody waits any more.
         self.inner.spawn(async move {
-            let tail = inner.outbound.tail_from(&inner.stream, sequence + 1).await;
-            let mut tail = match tail {
+            let tail = inner.outbound.tail(&inner.stream, Some(sequence + 1));
+            let mut tail = match tail.await {
                 Ok(tail) => tail,
                 Err(error) => return drop(answer.send(Err(error))),
             };

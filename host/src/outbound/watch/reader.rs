@@ -31,7 +31,8 @@ impl Reader {
     }
 
     pub(super) async fn run(self) {
-        let mut tail = match self.inner.outbound.tail(&self.inner.stream).await {
+        let tail = self.inner.outbound.tail(&self.inner.stream, None).await;
+        let mut tail = match tail {
             Ok(tail) => tail,
             Err(error) => {
                 // Who comes from now on tries anew; who waits hears of it.
