@@ -28,7 +28,7 @@ use topology::{Topology, Unheard};
 
 pub use checks::{Denied, denials, registrations as check_registrations};
 pub use files::{read_component, read_policy};
-pub use refusal::Refusal;
+pub use refusal::{NoPolicy, Refusal};
 pub use report::{Report, Standing};
 
 /// Keeps the registry equal to the plugins directory.
@@ -79,7 +79,7 @@ impl Tried {
             digest: found.digest.clone(),
             policy: match &found.policy {
                 Ok(policy) => policy.digest.clone(),
-                Err(none) => Refusal::from(none.clone()).to_string(),
+                Err(none) => none.to_string(),
             },
             refusal: None,
             again: None,
@@ -279,7 +279,7 @@ impl Reload {
             plugin = %found.name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = is_swap, %reason,
             "plugin refused"
         );
-        if let (Ok(_), Refusal::Unreadable(why)) = (&found.policy, reason) {
+        if let Refusal::Unreadable(why) = reason {
             // The bytes could not be read, or are others than at the look: the next one reads them
             // anew, though it may find the same as this one.
             tried.digest = Err(why.clone());

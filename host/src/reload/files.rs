@@ -97,14 +97,11 @@ impl Files {
 
     /// The plugin at a path; `None` if it was removed since the directory was listed.
     fn find(&mut self, name: PluginName, path: PathBuf, config: &PluginsConfig) -> Option<Found> {
-        let metadata = match metadata(&path) {
-            Ok(metadata) => Ok(metadata?),
-            Err(reason) => Err(reason),
-        };
+        let metadata = metadata(&path).transpose()?;
         let modified = metadata.as_ref().ok().and_then(|it| it.modified().ok());
         let digest = metadata.and_then(|metadata| self.digest(&path, &metadata));
         let policy_path = config.policies.join(format!("{name}.toml"));
-        let text = policy_text(&policy_path);
+        let text = read_policy(&policy_path);
         let is_blank = |text: &Option<String>| text.as_ref().is_none_or(|it| it.trim().is_empty());
         Some(Found {
             name,
@@ -248,7 +245,12 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, String> {
 /// # Errors
 /// It is no regular file, too large, or no UTF-8.
 pub fn read_policy(path: &Path) -> Result<Option<String>, String> {
-    policy_text(path)
+    let Some(metadata) = metadata(path)? else {
+        return Ok(None);
+    };
+    let bytes = read(path, &metadata, POLICY_BYTES_MAX)?;
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| "is no UTF-8 text".to_owned())
 }
 
 /// A regular file's bytes: whoever opens a pipe may wait for ever.
@@ -269,15 +271,6 @@ fn read(path: &Path, metadata: &Metadata, max: usize) -> Result<Vec<u8>, String>
         return Err(format!("has more than the {max} bytes it may have"));
     }
     Ok(bytes)
-}
-
-fn policy_text(path: &Path) -> Result<Option<String>, String> {
-    let Some(metadata) = metadata(path)? else {
-        return Ok(None);
-    };
-    let bytes = read(path, &metadata, POLICY_BYTES_MAX)?;
-    let text = String::from_utf8(bytes);
-    text.map(Some).map_err(|_| "is no UTF-8 text".to_owned())
 }
 
 #[cfg(test)]

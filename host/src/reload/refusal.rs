@@ -12,15 +12,15 @@ use crate::settings::Mistakes;
 /// Why a version does not serve.
 #[derive(Debug, Error)]
 pub enum Refusal {
-    /// The file or its policy.
+    /// Its file.
     #[error("{0}")]
     Unreadable(String),
     /// Its bytes.
     #[error("{0}")]
     Load(#[from] LoadError),
     /// Its policy file.
-    #[error("its policy is wrong:\n{0}")]
-    Policy(Mistakes),
+    #[error("{0}")]
+    Policy(#[from] NoPolicy),
     /// What its `register` said or did.
     #[error("{0}")]
     Register(#[from] RegisterError),
@@ -36,11 +36,13 @@ pub enum Refusal {
 }
 
 /// Why a plugin has no policy.
-#[derive(Debug, Clone)]
-pub(super) enum NoPolicy {
+#[derive(Debug, Clone, Error)]
+pub enum NoPolicy {
     /// The file.
+    #[error("{0}")]
     Unreadable(String),
     /// What it says.
+    #[error("its policy is wrong:\n{0}")]
     Mistakes(Mistakes),
 }
 
@@ -63,22 +65,13 @@ impl Refusal {
     /// A word for metrics.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Refusal::Unreadable(_) => "unreadable",
+            Refusal::Unreadable(_) | Refusal::Policy(NoPolicy::Unreadable(_)) => "unreadable",
             Refusal::Load(_) => "component",
-            Refusal::Policy(_) => "policy",
+            Refusal::Policy(NoPolicy::Mistakes(_)) => "policy",
             Refusal::Register(_) => "register",
             Refusal::Denied(_) => "denied",
             Refusal::Conflict(_) => "conflict",
             Refusal::Internal(_) => "internal",
-        }
-    }
-}
-
-impl From<NoPolicy> for Refusal {
-    fn from(none: NoPolicy) -> Refusal {
-        match none {
-            NoPolicy::Unreadable(reason) => Refusal::Unreadable(reason),
-            NoPolicy::Mistakes(mistakes) => Refusal::Policy(mistakes),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Files of all kinds in a directory of their own.
 
-use super::{Files, Found, SETTLED_AFTER, Stamp, metadata, policy_text, read};
+use super::{Files, Found, SETTLED_AFTER, Stamp, metadata, read, read_policy};
 use crate::config::{Config, Flags, Inputs, Machine, Mode, PluginsConfig};
 use crate::sandbox::{COMPONENT_BYTES_MAX, Digest};
 use crate::settings::Lookups;
@@ -153,12 +153,12 @@ fn huge_files_are_not_read() {
 fn policies_that_cannot_be_read_are_no_missing_ones() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.toml");
-    assert_eq!(policy_text(&path), Ok(None));
+    assert_eq!(read_policy(&path), Ok(None));
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
-    assert_eq!(policy_text(&path), Err("is a link to nothing".to_owned()));
+    assert_eq!(read_policy(&path), Err("is a link to nothing".to_owned()));
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, b"\xff").unwrap();
-    assert_eq!(policy_text(&path), Err("is no UTF-8 text".to_owned()));
+    assert_eq!(read_policy(&path), Err("is no UTF-8 text".to_owned()));
 }
 
 #[test]
