@@ -40,6 +40,8 @@ async fn files_with_other_names_are_passed_over_with_a_reason() {
     assert!(report.plugins.is_empty(), "{report:?}");
 }
 
+/// `versioned.wasm` → `..data/versioned.wasm`, `..data` → a directory with a date: what a
+/// Kubernetes ConfigMap looks like, and an update is one rename of `..data`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_symbolic_link_that_switches_is_a_change() {
     let dir = tempfile::tempdir().unwrap();

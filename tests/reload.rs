@@ -316,8 +316,6 @@ async fn a_policy_that_is_empty_or_away_for_a_moment_is_not_taken() {
     tokio::time::timeout(DEADLINE, default).await.unwrap();
 }
 
-/// `versioned.wasm` → `..data/versioned.wasm`, `..data` → a directory with a date: what a
-/// Kubernetes ConfigMap looks like, and an update is one rename of `..data`.
 #[tokio::test(flavor = "multi_thread")]
 async fn however_an_editor_saves_there_is_always_somebody_who_answers() {
     let host = with_v1().await;

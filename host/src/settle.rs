@@ -30,7 +30,7 @@ pub enum Unhandled {
 /// The end of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
-    /// Handled: release its effects, then acknowledge.
+    /// Handled, and its effects are stored.
     Ack,
     /// Not now.
     RetryAfter {
