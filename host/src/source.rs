@@ -1,5 +1,6 @@
 //! Where messages come from, whichever transport that is: a query subscription, a plugin's
-//! consumer, a delivery. Only chooses between the two; what either does is its own.
+//! consumer, a delivery. Chooses between the two; what either does is its own. Alike for both are how
+//! long a delivery is kept while it is worked on, and when one comes again that is left to others.
 
 mod queries;
 
