@@ -24,6 +24,7 @@ on_both! {
     a_listener_that_hears_once_hears_once,
     a_transaction_is_heard_whatever_the_type,
     what_is_not_granted_uses_up_no_listener,
+    what_is_granted_no_more_uses_up_no_listener,
     a_handler_that_fails_changes_no_listener,
     a_listener_hears_what_its_own_call_emits,
     listeners_are_counted_and_capped,
@@ -38,6 +39,18 @@ async fn start(on: On, guests: &[&str], policy: &str) -> TestHost {
         guests,
         policies: &[("probe", policy)],
         server: (on == On::Nats).then(NatsServer::start),
+        ..Setup::default()
+    })
+    .await
+}
+
+/// As [`start`], with what the policy grants and no more.
+async fn start_strict(on: On, policy: &str) -> TestHost {
+    TestHost::with(Setup {
+        guests: &["probe"],
+        policies: &[("probe", policy)],
+        server: (on == On::Nats).then(NatsServer::start),
+        grants_as_written: true,
         ..Setup::default()
     })
     .await
@@ -144,17 +157,8 @@ async fn handlers_may_wait_for_their_own_plugin(on: On) {
 }
 
 async fn what_is_not_granted_names_the_line(on: On) {
-    let host = TestHost::with(Setup {
-        guests: &["probe"],
-        policies: &[(
-            "probe",
-            "[grants]\nexchange = [\"org.cyverse.events.Ok\"]\nlisten = []\n",
-        )],
-        server: (on == On::Nats).then(NatsServer::start),
-        grants_as_written: true,
-        ..Setup::default()
-    })
-    .await;
+    let policy = "[grants]\nexchange = [\"org.cyverse.events.Ok\"]\nlisten = []\n";
+    let host = start_strict(on, policy).await;
     for (exchange, named) in [
         (
             json!({"type": ASKED, "answer_types": ["org.cyverse.events.Ok"]}),
@@ -248,18 +252,30 @@ async fn a_transaction_is_heard_whatever_the_type(on: On) {
 
 async fn what_is_not_granted_uses_up_no_listener(on: On) {
     let granted = "org.cyverse.events.granted.Is";
-    let host = TestHost::with(Setup {
-        guests: &["probe"],
-        policies: &[(
-            "probe",
-            "[grants]\nlisten = [\"org.cyverse.events.granted.*\"]\nemit = [\"org.cyverse.events.>\"]\n",
-        )],
-        server: (on == On::Nats).then(NatsServer::start),
-        grants_as_written: true,
-        ..Setup::default()
+    let policy = "[grants]\nlisten = [\"org.cyverse.events.granted.*\"]\nemit = [\"org.cyverse.events.>\"]\n";
+    let host = start_strict(on, policy).await;
+    listen(&host, json!({"transaction_id": "tid-1", "once": true})).await;
+    publish_in(&host, NEWS, "tid-1").await;
+    let ours = publish_in(&host, granted, "tid-1").await;
+    assert_eq!(heard(&host, 1).await[0]["id"], *ours.id);
+}
+
+async fn what_is_granted_no_more_uses_up_no_listener(on: On) {
+    let granted = "org.cyverse.events.granted.Is";
+    let policy = |listen: &str, shows: &str| {
+        format!(
+            "[listeners]\non-swap = \"carry\"\n[config]\nshows = \"{shows}\"\n\
+             [grants]\nlisten = [\"{listen}\"]\nemit = [\"org.cyverse.events.>\"]\n"
+        )
+    };
+    let host = start_strict(on, &policy("org.cyverse.events.>", "all")).await;
+    listen(&host, json!({"transaction_id": "tid-1", "once": true})).await;
+    let less = policy("org.cyverse.events.granted.*", "less");
+    std::fs::write(host.dir.path().join("probe.toml"), less).unwrap();
+    host.ask_until("cyverse.probe.Context", "{}", |answer| {
+        answer.contains("less")
     })
     .await;
-    listen(&host, json!({"transaction_id": "tid-1", "once": true})).await;
     publish_in(&host, NEWS, "tid-1").await;
     let ours = publish_in(&host, granted, "tid-1").await;
     assert_eq!(heard(&host, 1).await[0]["id"], *ours.id);

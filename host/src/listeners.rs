@@ -225,13 +225,15 @@ impl Listeners {
 
     /// In the table first: a match may come before the watch has returned.
     async fn insert(&self, listener: Arc<Listener>) -> Result<(), SendError> {
-        let (interest, once) = (listener.interest.clone(), listener.once);
+        let interest = listener.interest.clone();
         // What was stored before is not for it, even if it is read later.
         let after = self.watch.last_sequence().await?;
         let tag = self.table().insert(listener);
+        // Not for once, even if it is: a match may still find no room, and then it waits on. `heard`
+        // removes it.
         let added = self
             .watch
-            .add(interest, after, once, tag, self.matches.clone())
+            .add(interest, after, false, tag, self.matches.clone())
             .await;
         let mut table = self.table();
         match added {
@@ -273,7 +275,6 @@ impl Listeners {
 
     fn unwatch(&self, key: Option<Key>) {
         if let Some(key) = key {
-            // False: a `once` that has fired is gone there.
             self.watch.remove(key);
         }
     }
