@@ -2,6 +2,7 @@
 //! nats-server and on the embedded bus.
 
 use conche::envelope::{Attribute, CloudEvent, headers};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::server::NatsServer;
@@ -28,6 +29,7 @@ on_both! {
     a_handler_that_fails_changes_no_listener,
     a_listener_hears_what_its_own_call_emits,
     listeners_are_counted_and_capped,
+    calls_side_by_side_add_no_more_than_may_wait,
     a_listener_that_has_expired_hears_nothing,
     listeners_survive_the_swap_of_another_plugin,
     a_swap_drops_listeners_or_carries_them_on,
@@ -316,6 +318,27 @@ async fn listeners_are_counted_and_capped(on: On) {
     heard(&host, 2).await;
     // Both are gone: there is room again.
     marked(&host, 3).await;
+}
+
+async fn calls_side_by_side_add_no_more_than_may_wait(on: On) {
+    let host = start(on, &["probe"], "[limits]\nlisteners = 5\n").await;
+    let once = json!({"handler": "heard", "types": [NEWS], "once": true}).to_string();
+    let asked = (0..12).map(|_| host.ask_json("cyverse.probe.Listen", &once));
+    let answers = join_all(asked).await;
+    let is_added =
+        |answer: &Result<String, _>| answer.as_ref().is_ok_and(|a| a.contains("listener-"));
+    assert_eq!(
+        answers.iter().filter(|a| is_added(a)).count(),
+        5,
+        "{answers:?}"
+    );
+    assert_eq!(host.host.dispatcher().listeners().len(), 5);
+    host.publish(NEWS, "{}").await;
+    heard(&host, 5).await;
+    // Who found no room has left none taken.
+    for _ in 0..5 {
+        listen(&host, json!({"types": [NEWS], "once": true})).await;
+    }
 }
 
 async fn a_listener_that_has_expired_hears_nothing(on: On) {

@@ -69,7 +69,12 @@ struct Waiting {
     listener: Arc<Listener>,
     /// None for the moment in which the watch learns of it.
     key: Option<Key>,
+    _place: Place,
 }
+
+/// One of the listeners that a plugin may have: counted until it is dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
 
 /// What was done, to be undone if the rest fails.
 #[derive(Debug, Default)]
@@ -148,7 +153,9 @@ impl Listeners {
         }
         for listener in applied.removed {
             let id = listener.id.clone();
-            if let Err(error) = self.insert(listener).await {
+            // It had one. If another has that by now, there is one more than may be.
+            let place = Place::new(self.count_of(&listener.plugin));
+            if let Err(error) = self.insert(listener, place).await {
                 warn!(listener = id, %error, "a listener is gone whose removal was to be taken back");
             }
         }
@@ -206,10 +213,9 @@ impl Listeners {
 
     async fn add(&self, plugin: &Plugin, new: &NewListener) -> Result<(), ChangeError> {
         let most = plugin.policy().limits.listeners;
-        let count = self.count_of(plugin.name());
-        if count.load(Ordering::Relaxed) >= most as usize {
-            return Err(ChangeError::TooMany { most });
-        }
+        // Before anything is waited for: calls add side by side.
+        let place = Place::below(most, self.count_of(plugin.name()));
+        let place = place.ok_or(ChangeError::TooMany { most })?;
         let listener = Arc::new(Listener {
             id: new.id.clone(),
             plugin: plugin.name().clone(),
@@ -220,15 +226,15 @@ impl Listeners {
             expires: Instant::now() + new.expires,
             version: Version::of(plugin),
         });
-        Ok(self.insert(listener).await?)
+        Ok(self.insert(listener, place).await?)
     }
 
     /// In the table first: a match may come before the watch has returned.
-    async fn insert(&self, listener: Arc<Listener>) -> Result<(), SendError> {
+    async fn insert(&self, listener: Arc<Listener>, place: Place) -> Result<(), SendError> {
         let interest = listener.interest.clone();
         // What was stored before is not for it, even if it is read later.
         let after = self.watch.last_sequence().await?;
-        let tag = self.table().insert(listener);
+        let tag = self.table().insert(listener, place);
         // Not for once, even if it is: a match may still find no room, and then it waits on. `heard`
         // removes it.
         let added = self
@@ -289,28 +295,45 @@ impl Table {
         self.counts.entry(plugin.clone()).or_default().clone()
     }
 
-    fn insert(&mut self, listener: Arc<Listener>) -> u64 {
+    fn insert(&mut self, listener: Arc<Listener>, place: Place) -> u64 {
         let tag = self.next;
         self.next += 1;
-        self.count_of(&listener.plugin)
-            .fetch_add(1, Ordering::Relaxed);
         self.tags.insert(listener.id.clone(), tag);
         self.waiting.insert(
             tag,
             Waiting {
                 listener,
                 key: None,
+                _place: place,
             },
         );
         tag
     }
 
     fn forget(&mut self, tag: u64) -> Option<Key> {
-        let Waiting { listener, key } = self.waiting.remove(&tag)?;
+        let Waiting { listener, key, .. } = self.waiting.remove(&tag)?;
         self.tags.remove(&listener.id);
-        self.count_of(&listener.plugin)
-            .fetch_sub(1, Ordering::Relaxed);
         key
+    }
+}
+
+impl Place {
+    fn new(count: Arc<AtomicUsize>) -> Place {
+        count.fetch_add(1, Ordering::Relaxed);
+        Place(count)
+    }
+
+    /// None: so many are taken already.
+    fn below(most: u32, count: Arc<AtomicUsize>) -> Option<Place> {
+        let more = |taken: usize| (taken < most as usize).then_some(taken + 1);
+        let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Place(count))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
