@@ -50,7 +50,9 @@ pub(super) fn mentioned(expected: &Value, seen: &Value, names: &mut Names) -> Va
     for (key, wanted) in expected {
         let value = seen.get(key).unwrap_or(&Value::Null);
         let payload = PAYLOADS.contains(&key.as_str());
-        if payload && !seen.contains_key(key) {
+        // `null` as data is a value; as any other it stands for none of that kind.
+        let is_none = wanted.is_null() && key != PAYLOADS[0];
+        if payload && !is_none && !seen.contains_key(key) {
             // Another kind of payload than was expected: the one there is.
             let there = PAYLOADS.iter().find_map(|key| seen.get_key_value(*key));
             reduced.extend(there.map(|(key, value)| (key.clone(), value.clone())));
@@ -218,6 +220,21 @@ mod tests {
         let seen = json!({"type": "t", "text": "hello"});
         let reduced = mentioned(&expected, &seen, &mut Names::default());
         assert_eq!(reduced, seen);
+    }
+
+    #[test]
+    fn null_is_no_payload_of_that_kind() {
+        for kind in ["text", "base64"] {
+            check(
+                &json!({ kind: null }),
+                &json!({"data": 1, "json": "1"}),
+                true,
+            );
+            check(&json!({ kind: null }), &json!({}), true);
+            check(&json!({ kind: null }), &json!({ kind: "" }), false);
+        }
+        // There it is a value.
+        check(&json!({"data": null}), &json!({}), false);
     }
 
     #[test]

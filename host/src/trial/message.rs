@@ -116,8 +116,12 @@ pub(super) fn one_payload(fields: &mut Fields<'_>) {
     }
 }
 
-/// Makes the text that is expected under `json` what it is compared as. A placeholder stays.
+/// Makes the text that is expected under `json` what it is compared as. A placeholder stays; `null` is
+/// the value, not none.
 pub(super) fn compact_expected(fields: &mut Fields<'_>, json: &mut Value) {
+    if json.is_null() {
+        *json = "null".into();
+    }
     let Value::String(text) = json else { return };
     if is_placeholder(text) {
         return;
