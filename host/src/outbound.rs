@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::config::EventsConfig;
 use crate::embedded::{Bus, BusError, Retention, StreamLimits};
-use crate::envelope::Message;
+use crate::envelope::{CloudEvent, Message};
 use crate::nats::{Nats, NatsError, StreamFlaw};
 use crate::subject::SubjectPattern;
 
@@ -91,6 +91,20 @@ impl Outbound {
             Outbound::Nats(nats) => nats.max_payload(),
             Outbound::Embedded(bus) => bus.max_payload(),
         }
+    }
+
+    /// An envelope as the server takes it.
+    ///
+    /// # Errors
+    /// It is too large, or cannot be written.
+    pub fn written(&self, event: &CloudEvent) -> Result<Message, SendError> {
+        let message = event.to_structured();
+        let message = message.map_err(|flaw| SendError::Other(flaw.to_string()))?;
+        let (size, max) = (message.wire_size(), self.max_payload());
+        if size > max {
+            return Err(SendError::TooLarge { size, max });
+        }
+        Ok(message)
     }
 
     /// Asks and waits for one answer.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use conche::config::{Config, Mode};
 use conche::envelope::{Attribute, CloudEvent, Payload, new_id, new_transaction_id, now};
+use conche::outbound::Outbound;
 use conche::plugin::Plugin;
 use conche::sandbox::{
     Call as SandboxCall, Effects, EventOutcome, Failure, ListenerChange, QueryOutcome, Verdict,
@@ -15,7 +16,8 @@ use conche::sandbox::{
 
 use super::json::{Json, json};
 use super::options::Common;
-use super::{EXIT_REFUSED, log, output, serve, single};
+use super::single::{self, Single};
+use super::{EXIT_REFUSED, log, output, serve};
 
 /// Run one query or event through one plugin, with no server at all
 #[derive(Debug, Args)]
@@ -77,7 +79,7 @@ impl Call {
                 anyhow::Ok(single)
             };
             match loaded.await {
-                Ok(single) => Box::pin(run(&single.plugin, &Arc::new(event))).await,
+                Ok(single) => Box::pin(run(&single, &Arc::new(event))).await,
                 Err(error) => {
                     output::error(&error);
                     Ok(ExitCode::from(single::exit_code(&error)))
@@ -87,13 +89,16 @@ impl Call {
     }
 }
 
-async fn run(plugin: &Plugin, event: &Arc<CloudEvent>) -> anyhow::Result<ExitCode> {
+async fn run(single: &Single, event: &Arc<CloudEvent>) -> anyhow::Result<ExitCode> {
+    let Single {
+        plugin, outbound, ..
+    } = single;
     let route = route(plugin, &event.ty)?;
     let (Route::Query(handler) | Route::Event(handler)) = &route;
     let call = SandboxCall::first(handler, event, plugin.policy().limits.deadline);
     let mut shown = String::new();
     let is_done = match route {
-        Route::Query(_) => show_query(&mut shown, plugin.query(&call).await)?,
+        Route::Query(_) => show_query(&mut shown, plugin.query(&call).await, outbound),
         Route::Event(_) => show_event(&mut shown, plugin.event(&call).await),
     };
     output::print(&shown);
@@ -127,17 +132,25 @@ fn route(plugin: &Plugin, ty: &str) -> anyhow::Result<Route> {
 }
 
 /// Shows what a query came to; whether it was answered.
-fn show_query(shown: &mut String, outcome: Result<QueryOutcome, Failure>) -> anyhow::Result<bool> {
+fn show_query(
+    shown: &mut String,
+    outcome: Result<QueryOutcome, Failure>,
+    outbound: &Outbound,
+) -> bool {
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(failure) => return Ok(show_failure(shown, &failure)),
+        Err(failure) => return show_failure(shown, &failure),
     };
     show_effects(shown, &outcome.effects);
     match outcome.answer {
-        Ok(Some(reply)) => {
-            let message = reply.to_structured()?;
-            show(shown, "reply", &String::from_utf8_lossy(&message.body));
-        }
+        Ok(Some(reply)) => match outbound.written(&reply) {
+            Ok(message) => show(shown, "reply", &String::from_utf8_lossy(&message.body)),
+            Err(flaw) => {
+                let text = format!("a host could not send the reply: {flaw}");
+                show(shown, "failed", &text);
+                return false;
+            }
+        },
         Ok(None) => show(shown, "silence", "the handler answers nothing"),
         Err(fault) => {
             show(shown, "fault", &format!("{} {}", fault.code, fault.message));
@@ -148,10 +161,10 @@ fn show_query(shown: &mut String, outcome: Result<QueryOutcome, Failure>) -> any
                 }
                 None => {}
             }
-            return Ok(false);
+            return false;
         }
     }
-    Ok(true)
+    true
 }
 
 /// Shows what an event came to; whether it was handled.

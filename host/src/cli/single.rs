@@ -27,7 +27,7 @@ pub(super) struct Opened {
 /// A plugin and what it runs on.
 pub(super) struct Single {
     pub(super) plugin: Plugin,
-    outbound: Outbound,
+    pub(super) outbound: Outbound,
     /// Counts the guest's time as long as it lives.
     _sandbox: Arc<Sandbox>,
 }

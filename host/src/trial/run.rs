@@ -114,8 +114,8 @@ impl Candidate {
             },
             ..Call::first(&handler, &event, plugin.policy().limits.deadline)
         };
-        let (outcome, effects) = tokio::select! {
-            came = self.call(&plugin, &case.comes, &call) => came,
+        let (outcome, effects, unsent) = tokio::select! {
+            came = self.call(&plugin, &outbound, &case.comes, &call) => came,
             never = doubles.serve() => match never {},
         };
         let mut problems = doubles.finish();
@@ -127,6 +127,7 @@ impl Candidate {
             listeners: seen::listeners(&effects),
             log: lines.iter().skip(before).map(seen::line).collect(),
         };
+        problems.extend(unsent);
         problems.extend(self.unsent(&outbound, &effects).await);
         problems.extend(held_against(&case.expect, &seen));
         Ok(problems)
@@ -181,16 +182,32 @@ impl Candidate {
         Ok((handler, Arc::new(event)))
     }
 
-    async fn call(&self, plugin: &Plugin, comes: &Comes, call: &Call<'_>) -> (Value, Effects) {
+    /// What came of it, with which effects, and a reply that a host could not send.
+    async fn call(
+        &self,
+        plugin: &Plugin,
+        outbound: &Outbound,
+        comes: &Comes,
+        call: &Call<'_>,
+    ) -> (Value, Effects, Option<Problem>) {
         if let Comes::Query(_) = comes {
             let outcome = plugin.query(call).await;
             let attribute = &self.config.compat.transaction_attribute;
             let shown = seen::query(&outcome, attribute);
-            return (shown, outcome.map(|it| it.effects).unwrap_or_default());
+            let reply = outcome
+                .as_ref()
+                .ok()
+                .and_then(|it| it.answer.as_ref().ok()?.as_ref());
+            let flaw = reply.and_then(|reply| outbound.written(reply).err());
+            let unsent =
+                flaw.map(|flaw| Problem::text(format!("a host could not send the reply: {flaw}")));
+            let effects = outcome.map(|it| it.effects).unwrap_or_default();
+            return (shown, effects, unsent);
         }
         let outcome = plugin.event(call).await;
         let shown = seen::event(&outcome);
-        (shown, outcome.map(|it| it.effects).unwrap_or_default())
+        let effects = outcome.map(|it| it.effects).unwrap_or_default();
+        (shown, effects, None)
     }
 
     /// What a host could not publish.

@@ -70,6 +70,15 @@ fn a_failure_shows_what_the_guest_said() {
 }
 
 #[test]
+fn a_reply_that_no_host_sends_is_a_failure() {
+    let big = r#"{"bytes":1200000}"#;
+    let run = call("hostile", "cyverse.hostile.BigReply", big);
+    assert_eq!(run.code, Some(5));
+    let begin = "failed   a host could not send the reply: message has 1200";
+    assert!(run.stdout.starts_with(begin), "{}", &run.stdout[..100]);
+}
+
+#[test]
 fn what_the_policy_refuses_names_the_line_to_add() {
     let place = Place::new();
     let auditor = place.guest("auditor");

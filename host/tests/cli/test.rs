@@ -153,6 +153,21 @@ fn what_a_host_would_refuse_fails_each_case_with_the_line_to_add() {
 }
 
 #[test]
+fn a_reply_that_no_host_sends_is_a_failure() {
+    let place = Place::new();
+    let component = place.guest("hostile");
+    place.file(
+        "a.yaml",
+        "- { name: a, query: cyverse.hostile.BigReply, data: { bytes: 1200000 }, expect: { reply: {} } }",
+    );
+    let policy = place.file("policy.toml", "[grants]\nany-query = true\n");
+    let run = place.run(&["test", "--component", &component, ".", "--policy", policy]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let line = "a host could not send the reply: message has 1200";
+    assert!(run.stdout.contains(line), "{run:?}");
+}
+
+#[test]
 fn no_cases_is_a_failure_that_says_where_they_belong() {
     let place = Place::new();
     let component = place.guest("greeter");
