@@ -108,6 +108,8 @@ pub(super) fn follow(
 /// Builds the projects in a directory, goes on to do so in the background, and answers where their
 /// components are served from, each with its policy.
 pub(super) fn serve(dir: &Path) -> anyhow::Result<PathBuf> {
+    // First: where there is nothing to build, nothing is made.
+    let projects = projects(dir)?;
     let served = dir.join(".conche/dev");
     // What a project was called before is not served any more.
     if served.exists() {
@@ -118,10 +120,8 @@ pub(super) fn serve(dir: &Path) -> anyhow::Result<PathBuf> {
         dir: served.clone(),
         names: BTreeMap::new(),
     };
-    let mut builders: Vec<_> = projects(dir)?
-        .iter()
-        .map(|dir| Builder::new(dir, None))
-        .collect();
+    let builders = projects.iter().map(|dir| Builder::new(dir, None));
+    let mut builders: Vec<_> = builders.collect();
     for builder in &mut builders {
         if let Ok((project, built)) = builder.build() {
             offers.put(&project, &built)?;
@@ -152,9 +152,18 @@ struct Offers {
 }
 
 impl Offers {
-    /// Puts a component there, after its policy; what its project was called before goes.
+    /// Puts a component there, after its policy; what its project was called before goes. Not if
+    /// another project is called so: each would take the other's place with every build.
     fn put(&mut self, project: &Project, built: &Built) -> anyhow::Result<()> {
         let name = &project.manifest.name;
+        let mut taken = self.names.iter();
+        if let Some((other, _)) = taken.find(|(dir, of)| *of == name && **dir != project.dir) {
+            anyhow::bail!(
+                "`{}` and `{}` are both called `{name}`: change the name in the `{MANIFEST}` of one of them",
+                other.display(),
+                project.dir.display()
+            );
+        }
         let [policy, component] = self.files(name);
         let before = self.names.insert(project.dir.clone(), name.clone());
         if let Some(before) = before.filter(|before| before != name) {
@@ -231,5 +240,68 @@ fn size(bytes: u64) -> String {
         0..100_000 => format!("{:.1} KB", bytes as f64 / 1e3),
         100_000..1_000_000 => format!("{:.0} KB", bytes as f64 / 1e3),
         _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use conche_kit::{Built, MANIFEST, Project};
+    use tempfile::TempDir;
+
+    use super::Offers;
+
+    /// A place for projects, and what is served from it.
+    fn place() -> (TempDir, Offers) {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("dev");
+        std::fs::create_dir(&dir).unwrap();
+        let names = BTreeMap::new();
+        (place, Offers { dir, names })
+    }
+
+    /// A project of this name in that directory, as if it was built.
+    fn project(dir: &Path, name: &str) -> (Project, Built) {
+        std::fs::create_dir_all(dir).unwrap();
+        let manifest = format!("name = \"{name}\"\nlanguage = \"c\"\nkind = \"query\"\n");
+        std::fs::write(dir.join(MANIFEST), manifest).unwrap();
+        let file = dir.join("built.wasm");
+        std::fs::write(&file, dir.display().to_string()).unwrap();
+        let built = Built {
+            file,
+            bytes: 0,
+            imports: Vec::new(),
+            exports: Vec::new(),
+        };
+        (Project::open(dir).unwrap(), built)
+    }
+
+    #[test]
+    fn of_two_projects_with_one_name_the_first_is_served() {
+        let (place, mut offers) = place();
+        let [first, second] = ["first", "second"].map(|dir| place.path().join(dir));
+        let served = |name: &str| std::fs::read_to_string(place.path().join("dev").join(name)).ok();
+        let mut put = |dir: &Path, name: &str| {
+            let (project, built) = project(dir, name);
+            offers
+                .put(&project, &built)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(put(&first, "a"), Ok(()));
+        let error = put(&second, "a").unwrap_err();
+        for named in [&first, &second] {
+            assert!(error.contains(&*named.to_string_lossy()), "{error}");
+        }
+        assert_eq!(served("a.wasm").unwrap(), first.to_string_lossy());
+        assert_eq!(put(&second, "b"), Ok(()));
+        // Nor later, and its own goes on.
+        assert!(put(&second, "a").is_err());
+        assert_eq!(served("a.wasm").unwrap(), first.to_string_lossy());
+        assert_eq!(served("b.wasm").unwrap(), second.to_string_lossy());
+        assert_eq!(put(&first, "c"), Ok(()));
+        assert_eq!((served("a.wasm"), put(&second, "a")), (None, Ok(())));
+        assert_eq!(served("b.wasm"), None);
     }
 }

@@ -149,4 +149,8 @@ fn what_is_no_project_is_not_watched() {
     let run = place.run(&["build", "nowhere", "--watch"]);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains("no `nowhere/conche-plugin.toml`"));
+    let run = place.run(&["dev", "nowhere", "--build"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("cannot read `nowhere`"), "{run:?}");
+    assert!(!place.dir.path().join("nowhere").exists());
 }
