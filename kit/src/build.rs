@@ -120,15 +120,15 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     place(&bytes, to)
 }
 
-/// Whole or not at all, and only if the bytes differ: a host may be watching.
-fn place(component: &[u8], file: &Path) -> Result<()> {
-    if fs::read(file).is_ok_and(|old| old == component) {
+/// Writes a file: whole or not at all, and only if the bytes differ, since a host may be watching.
+pub fn place(bytes: &[u8], file: &Path) -> Result<()> {
+    if fs::read(file).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
     let temporary = file.with_added_extension(format!("{}.tmp", std::process::id()));
     let parent = file.parent().context("a file has a directory")?;
     fs::create_dir_all(parent)
-        .and_then(|()| fs::write(&temporary, component))
+        .and_then(|()| fs::write(&temporary, bytes))
         .and_then(|()| fs::rename(&temporary, file))
         .with_context(|| format!("cannot write `{}`", file.display()))
 }

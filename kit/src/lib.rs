@@ -15,7 +15,7 @@ mod sources;
 mod tool;
 mod world;
 
-pub use build::{Built, build, copy, missing_tools};
+pub use build::{Built, build, copy, missing_tools, place};
 pub use language::Language;
 pub use manifest::{Engine, Js, Kind, MANIFEST, Manifest, Use};
 pub use new::create;

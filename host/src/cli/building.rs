@@ -172,7 +172,12 @@ impl Offers {
             }
         }
         match project.policy() {
-            Some(file) => conche_kit::copy(&file, &policy)?,
+            Some(file) => {
+                let text = std::fs::read_to_string(&file)
+                    .with_context(|| format!("cannot read `{}`", file.display()))?;
+                let dir = file.parent().unwrap_or(&project.dir);
+                conche_kit::place(moved(&text, dir).as_bytes(), &policy)?;
+            }
             None => remove(&policy)?,
         }
         conche_kit::copy(&built.file, &component)
@@ -181,6 +186,27 @@ impl Offers {
     fn files(&self, name: &str) -> [PathBuf; 2] {
         ["toml", "wasm"].map(|kind| self.dir.join(format!("{name}.{kind}")))
     }
+}
+
+/// The text of a policy, to be read elsewhere: a relative `${file:PATH}` of it begins at `dir` still.
+/// Nothing else changes, so that a mistake is told by the line that it was written in.
+fn moved(text: &str, dir: &Path) -> String {
+    const BEGIN: &str = "${file:";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(BEGIN) {
+        let (before, after) = rest.split_at(at + BEGIN.len());
+        out.push_str(before);
+        let path = after.split_once('}').map(|(path, _)| path);
+        let is_relative = path.is_some_and(|path| !path.is_empty() && !path.starts_with('/'));
+        // `$${` stands for `${`.
+        if is_relative && !rest[..at].ends_with('$') {
+            out.push_str(&dir.join("").to_string_lossy());
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Sees that there is no such file.
@@ -276,6 +302,28 @@ mod tests {
             exports: Vec::new(),
         };
         (Project::open(dir).unwrap(), built)
+    }
+
+    #[test]
+    fn a_policy_reads_the_files_beside_it() {
+        let (place, mut offers) = place();
+        let dir = place.path().join("hello");
+        let (project, built) = project(&dir, "hello");
+        std::fs::write(
+            dir.join("hello.toml"),
+            "[config]\na = '${file:a} ${file:./b/c}' # ${env:D}\nb = \"$${file:e} ${file:/f} ${file:\"\n",
+        )
+        .unwrap();
+        offers.put(&project, &built).unwrap();
+        let served = std::fs::read_to_string(place.path().join("dev/hello.toml")).unwrap();
+        let dir = dir.display();
+        assert_eq!(
+            served,
+            format!(
+                "[config]\na = '${{file:{dir}/a}} ${{file:{dir}/./b/c}}' # ${{env:D}}\n\
+                 b = \"$${{file:e}} ${{file:/f}} ${{file:\"\n"
+            )
+        );
     }
 
     #[test]
