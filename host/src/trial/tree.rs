@@ -1,5 +1,5 @@
-//! Text of a file, YAML or JSON, as a tree of JSON values. No number loses a digit on the way: one
-//! that would is a mistake. Pure.
+//! Text of a file, YAML or JSON, as a tree of JSON values. No whole number loses a digit on the way:
+//! one that would is a mistake. Fractions are what 64 bits of floating point keep of them. Pure.
 
 use std::fmt;
 
@@ -119,11 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn a_number_never_loses_a_digit() {
+    fn a_whole_number_never_loses_a_digit() {
         for large in ["12345678901234567890123", "-12345678901234567890123"] {
             let error = read(large).unwrap_err();
             assert!(error.contains("under `json`"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_fraction_is_what_64_bits_keep() {
+        check("0.12345678901234567890123", "0.12345678901234568");
     }
 
     #[test]
