@@ -359,6 +359,7 @@ fn report(plugin: &Plugin, event: &CloudEvent, failure: &Failure) {
     warn!(
         plugin = %plugin.name(),
         digest = plugin.digest().short(),
+        ty = event.ty,
         event_id = event.id,
         kind = failure.kind(),
         %failure,

@@ -20,13 +20,12 @@ async fn whatever_a_host_needs_and_is_denied() {
     let denied = "subscribe: { deny: \"cyverse.greeter.>\" }, publish: { deny: [\
                   \"org.cyverse.events.>\", \"conche.dlq.>\", \"$JS.API.STREAM.MSG.GET.>\", \
                   \"$JS.API.CONSUMER.MSG.NEXT.>\", \"$JS.ACK.>\" ] }";
-    let mut ward = Ward::new(server(denied), &["greeter"], LOGIN).await;
-    ward.config.client_id = "pod-1".to_owned();
+    let ward = Ward::new(server(denied), &["greeter"], LOGIN).await;
     let found = lines(&ward.examine().await);
     let expected = |act: &str, pattern: &str, why: &str| {
         let verb = act.to_lowercase();
         let what = format!(
-            "error permissions: the server lets `pod-1` not {verb} to {pattern}, which is needed {why}"
+            "error permissions: the server lets user `conche` not {verb} to {pattern}, which is needed {why}"
         );
         let mend = format!(
             "permissions: {{ {verb}: {{ allow: [\"{pattern}\"] }} }} for this user of the server"

@@ -1,7 +1,7 @@
 //! What a host has to be allowed to do, and what it means when it is not. Pure.
 
 use super::{Finding, Wants};
-use crate::config::Config;
+use crate::config::{Auth, Config};
 use crate::nats::{Act, Need, subject_within};
 
 /// No plugin is called so: their names are lower-case.
@@ -102,6 +102,17 @@ fn need(act: Act, subject: &str, pattern: &str, why: &str) -> Need {
     }
 }
 
+/// Whose permissions they are: the server knows no other name of a host.
+fn who(auth: &Auth) -> String {
+    match auth {
+        Auth::None => "who does not log in".to_owned(),
+        Auth::UserPassword { user, .. } => format!("user `{user}`"),
+        Auth::Token(_) => "who has the token".to_owned(),
+        Auth::Nkey(_) => "the user of the nkey".to_owned(),
+        Auth::Credentials(path) => format!("the user of {}", path.display()),
+    }
+}
+
 /// What the server denies.
 pub(super) fn check(config: &Config, denied: &[Need]) -> Vec<Finding> {
     let finding = |need: &Need| {
@@ -111,8 +122,8 @@ pub(super) fn check(config: &Config, denied: &[Need]) -> Vec<Finding> {
         };
         let Need { pattern, why, .. } = need;
         let what = format!(
-            "the server lets `{}` not {act} {pattern}, which is needed {why}",
-            config.client_id
+            "the server lets {} not {act} {pattern}, which is needed {why}",
+            who(&config.nats.auth)
         );
         let mend = format!(
             "permissions: {{ {key}: {{ allow: [\"{pattern}\"] }} }} for this user of the server"
