@@ -84,27 +84,30 @@ impl Fault {
 
     /// The fault in an answer, or none if the answer is no error. Errors of NATS services that are
     /// not ours are understood too: code and message from the headers, the body as details. A code
-    /// that is no number counts as 500.
+    /// that is no number, or 0 (which says that nothing failed), counts as 500.
     pub fn from_message(m: &Message) -> Option<Fault> {
         let code = m.headers.get(NATS_SERVICE_ERROR_CODE);
         let text = m.headers.get(NATS_SERVICE_ERROR);
         if code.is_none() && text.is_none() {
             return None;
         }
-        let code = code.and_then(|c| c.trim().parse().ok()).unwrap_or(500);
         let body = serde_json::from_slice::<Body<'_>>(&m.body).ok();
-        Some(match body {
+        let mut fault = match body {
             Some(body) => Fault {
                 code: body.code,
                 details: body.details(),
                 message: body.message,
             },
             None => Fault {
-                code,
+                code: code.and_then(|c| c.trim().parse().ok()).unwrap_or(500),
                 message: text.unwrap_or_default().to_owned(),
                 details: loose(m),
             },
-        })
+        };
+        if fault.code == 0 {
+            fault.code = 500;
+        }
+        Some(fault)
     }
 
     fn body(&self) -> Result<Vec<u8>, EncodeError> {
@@ -323,5 +326,14 @@ mod tests {
             fault(500, "", None),
         );
         check(&[("Nats-Service-Error", "x")], b"", fault(500, "x", None));
+        // Guests in JavaScript cannot have a fault of code 0; another number is the other side's own.
+        let zero = [
+            ("Nats-Service-Error", "x"),
+            ("Nats-Service-Error-Code", "0"),
+        ];
+        check(&zero, b"", fault(500, "x", None));
+        check(&zero, br#"{"code":0,"message":"m"}"#, fault(500, "m", None));
+        let own = [("Nats-Service-Error-Code", "10047")];
+        check(&own, b"", fault(10047, "", None));
     }
 }
