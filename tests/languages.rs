@@ -102,6 +102,15 @@ fn hostile_in_c() {
     run(&support::guest("hostile_c"), &guests("hostile_langs/c"));
 }
 
+/// What nothing but the SDK keeps from the bindings in Python.
+#[test]
+fn hostile_in_python() {
+    run(
+        &support::guest("hostile_python"),
+        &guests("hostile_langs/python"),
+    );
+}
+
 /// What Go's runtime makes of mistakes, of garbage and of goroutines.
 #[test]
 fn hostile_in_go() {

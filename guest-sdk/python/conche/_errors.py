@@ -18,11 +18,11 @@ class Fault(Exception):
     """
 
     def __init__(self, code: int, message: str, details: object = None) -> None:
-        if not 0 <= code <= 65535:
-            raise ValueError(f"{code} is no code of a fault: as in HTTP, 400 to 599")
+        if not isinstance(code, int) or not 0 <= code <= 65535:
+            raise ValueError(f"{code!r} is no code of a fault: as in HTTP, 400 to 599")
         super().__init__(code, message, details)
         self.code = code
-        self.message = message
+        self.message = str(message)
         self.details = details
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ class Retry(Exception):
 
     def __init__(self, message: str, after: float | timedelta | None = None) -> None:
         super().__init__(message, after)
-        self.message = message
+        self.message = str(message)
         self.after_ms = milliseconds(after)
 
     def __str__(self) -> str:

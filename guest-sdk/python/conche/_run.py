@@ -46,7 +46,7 @@ def registered(table: Table) -> None:
     except BaseException as error:
         if as_fault(error) is None and not isinstance(error, ValueError):
             _log("`register` failed", error)
-        raise _host.results.Err(text_of(error)) from None
+        raise _host.results.Err(_wire.printable(text_of(error))) from None
     finally:
         _flush()
 

@@ -96,7 +96,7 @@ def exchange(
     """
     host = _host.optional("exchange")
     draft = _wire.draft(Draft(type, data, **attributes))
-    types = [answers] if isinstance(answers, str) else list(answers)
+    types = _wire.texts("an answer's type", answers)
     with sending():
         answer = host.exchange(draft, types, milliseconds(timeout))
     return _wire.answer(answer)

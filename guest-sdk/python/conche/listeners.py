@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Callable, Iterable
 
-from . import _host
+from . import _host, _wire
 from ._limits import milliseconds
 from ._send import sending
 from ._table import name_of
@@ -35,15 +35,18 @@ def add(
     comes back in `Event.state`. `expires` (seconds): gone after this time; without it, after the
     policy's longest.
 
-    Raises Refused, OverBudget, and Invalid for a handler that is no listener.
+    Raises Refused, OverBudget, and Invalid for a handler that is no listener or a `state` that is no
+    string.
     """
     host = _host.optional("listeners")
     wanted = host.Listener(
-        handler=handler if isinstance(handler, str) else name_of("event", handler),
-        types=[types] if isinstance(types, str) else list(types),
-        transaction_id=transaction_id,
-        once=once,
-        state=state,
+        handler=_wire.text(
+            "handler", handler if isinstance(handler, str) else name_of("event", handler)
+        ),
+        types=_wire.texts("a listener's type", types),
+        transaction_id=_wire.text_if_any("a listener's transaction_id", transaction_id),
+        once=bool(once),
+        state=_wire.text("state", state),
         expires_ms=milliseconds(expires),
     )
     with sending():
@@ -53,7 +56,8 @@ def add(
 
 def remove(id: str) -> None:
     """Removes a listener of this plugin. One that is gone already, or another plugin's, is left
-    alone. Raises OverBudget."""
+    alone. Raises OverBudget, and Invalid for an id that is no string."""
     host = _host.optional("listeners")
+    removed = _wire.text("id", id)
     with sending():
-        host.remove(id)
+        host.remove(removed)

@@ -96,6 +96,29 @@ class Queries(Calls):
         fault = self.query(lambda: Reply(extensions={"big": 2**31}))
         self.assertEqual(fault.code, 500)
 
+    def test_a_reply_that_cannot_be_sent_is_a_fault(self) -> None:
+        wrong: Any = 17
+        for reply, message in [
+            (Reply(1, subject=wrong), "subject is of type int, and no string"),
+            (Reply(1, type=wrong), "type is of type int, and no string"),
+            (Reply(1, extensions={"a": "\ud800"}), "extension `a` is no Unicode"),
+            (Reply(Text("\ud800")), "the data is no Unicode"),
+            (Text("\ud800"), "the data is no Unicode"),
+        ]:
+            fault = self.query(returning(reply))
+            self.assertEqual(fault.code, 500)
+            self.assertTrue(fault.message.startswith(f"invalid message: {message}"), fault.message)
+        self.assertEqual(host.lines, [])
+
+    def test_a_fault_leaves_whatever_it_holds(self) -> None:
+        wrong: Any = KeyError("name")
+        fault = self.query(self.raising(Fault(404, wrong, details=Text("\ud800"))))
+        self.assertEqual(fault, types.Fault(404, "'name'", None))
+        self.assertEqual(self.event(self.raising(Retry(wrong))), types.Retry("'name'", None))
+        for code in (404.0, "404", None, -1, 65536):
+            with self.assertRaisesRegex(ValueError, "is no code of a fault"):
+                Fault(code, "x")  # type: ignore[arg-type]
+
     def test_arguments_are_what_annotations_say(self) -> None:
         def both(query: Query, ask: Ask) -> list[object]:
             return [ask.name, query.type, query.handler, query.transaction_id, query.extensions]

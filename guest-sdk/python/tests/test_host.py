@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import unittest
 from datetime import timedelta
+from typing import Any, Callable
 from unittest import mock
 
 import conche
@@ -48,6 +49,34 @@ class Sending(unittest.TestCase):
             with self.assertRaises(conche.Invalid):
                 conche.emit("t", data, extensions=extensions)  # type: ignore[arg-type]
         self.assertEqual(host.emitted, [])
+
+    def test_a_text_that_is_none_is_invalid(self) -> None:
+        """The bindings would end the call at it, past every `except`."""
+        attributes = ["subject", "datacontenttype", "dataschema", "transaction_id", "key"]
+        for wrong, reason in [
+            (17, "is of type int, and no string"),
+            (b"x", "is of type bytes, and no string"),
+            ("a\ud800", "is no Unicode: it holds half of a surrogate pair"),
+        ]:
+            draft: dict[str, Any] = {name: Draft("t", **{name: wrong}) for name in attributes}
+            calls: dict[str, Callable[[], object]] = {
+                "type": lambda: conche.emit(wrong),
+                "the name of an extension": lambda: conche.emit("t", extensions={wrong: 1}),
+                "an answer's type": lambda: conche.exchange("t", answers=["a", wrong]),
+                "a listener's type": lambda: listeners.add("h", types=["t", wrong]),
+                "a listener's transaction_id": lambda: listeners.add("h", transaction_id=wrong),
+                "state": lambda: listeners.add("h", state=wrong),
+                "id": lambda: listeners.remove(wrong),
+            }
+            calls |= {name: lambda name=name: conche.request_all([draft[name]]) for name in attributes}
+            for what, call in calls.items():
+                with self.subTest(what), self.assertRaises(conche.Invalid) as caught:
+                    call()
+                self.assertEqual(str(caught.exception), f"invalid message: {what} {reason}")
+        for data, extensions in [(Text("\ud800"), {}), (Json('"\ud800"'), {}), (1, {"a": "\ud800"})]:
+            with self.assertRaisesRegex(conche.Invalid, "half of a surrogate pair"):
+                conche.emit("t", data, extensions=extensions)
+        self.assertEqual((host.emitted, host.asked, host.added, host.removed), ([], [], [], []))
 
     def test_errors_of_the_host_are_exceptions(self) -> None:
         fault = types.Fault(404, "gone", json("[1]"))
@@ -226,6 +255,13 @@ class Registering(unittest.TestCase):
 
         self.assertEqual(self.refused(), "`url` is needed in [config]")
         self.assertEqual(host.lines, [])
+
+    def test_a_refusal_is_text_that_can_leave(self) -> None:
+        @conche.register
+        def register(registration: Registration) -> None:
+            raise ValueError("half \ud800")
+
+        self.assertEqual(self.refused(), "half ?")
 
     def test_an_error_in_register_refuses_and_is_logged(self) -> None:
         @conche.register
