@@ -151,6 +151,8 @@ def read(message: CloudEvent, reader: _shapes.Reader) -> Any:
     except _shapes.Misfit as misfit:
         what = "no data" if message.data is None else "invalid data"
         raise Fault.bad_request(f"{what}: {misfit}") from misfit.__cause__
+    except RecursionError:
+        raise Fault.bad_request("invalid data: nested too deep") from None
 
 
 def payload(value: object) -> Payload:

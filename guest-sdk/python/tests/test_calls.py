@@ -21,6 +21,11 @@ class Ask:
     name: str
 
 
+@dataclass
+class Node:
+    child: Node | None = None
+
+
 def returning(answer: object) -> Callable[[], object]:
     return lambda: answer
 
@@ -150,6 +155,16 @@ class Queries(Calls):
             fault = self.query(greet, data)
             self.assertEqual(fault.code, 400)
             self.assertTrue(fault.message.startswith(message), fault.message)
+        self.assertEqual(host.lines, [])
+
+    def test_data_that_is_nested_too_deep_does_not_fit(self) -> None:
+        def deep(node: Node) -> None:
+            raise AssertionError("must not be called")
+
+        data = json('{"child":' * 600 + "null" + "}" * 600)
+        expected = types.Fault(400, "invalid data: nested too deep", None)
+        self.assertEqual(self.query(deep, data), expected)
+        self.assertEqual(self.event(deep, data), expected)
         self.assertEqual(host.lines, [])
 
     def test_what_is_raised_on_purpose(self) -> None:
