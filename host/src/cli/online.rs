@@ -73,6 +73,8 @@ pub(super) fn failed(error: ClientError) -> ExitCode {
         _ => EXIT_FAILED,
     };
     let hint = match &error {
+        // A server that is there and refuses, or a file that is wrong: the text names the setting.
+        ClientError::Connect(text) if text.contains("[nats.") => None,
         ClientError::Connect(_) => Some("name the server with --nats-url or NATS_URL".to_owned()),
         ClientError::TimedOut { .. } => Some("--timeout waits longer".to_owned()),
         ClientError::Remote(fault) => fault.details.as_ref().map(|details| match details {

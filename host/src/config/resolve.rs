@@ -53,7 +53,8 @@ struct Resolver<'a> {
 
 impl Config {
     /// Resolves flags over environment over file over defaults, and checks it all. Nothing is
-    /// bound, connected or created; files are read only for `${file:…}` and `token_file`.
+    /// bound, connected or created; files are read only for `${file:…}` and `token_file`, and to see
+    /// that those are there that a connection will need.
     ///
     /// # Errors
     /// Every mistake there is, each with its place and what to do about it.

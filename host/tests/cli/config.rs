@@ -74,6 +74,34 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn so_are_files_that_a_connection_would_miss() {
+    let place = Place::new();
+    place.file(
+        "conche.toml",
+        "[nats.auth]\ncreds = 'nope.creds'\n[nats.tls]\nca = 'nope.pem'\n",
+    );
+    let run = place.run(&["config"]);
+    assert_eq!((run.code, &*run.stdout), (Some(3), ""));
+    let dir = place.dir.path().canonicalize().unwrap();
+    let why = |line: u8, key: &str, file: &str| {
+        let file = dir.join(file);
+        let file = file.display();
+        format!(
+            "conche: conche.toml:{line}: {key}: {file}: No such file or directory (os error 2)\n"
+        )
+    };
+    let both = [
+        why(2, "nats.auth.creds", "nope.creds"),
+        why(4, "nats.tls.ca", "nope.pem"),
+    ];
+    assert_eq!(run.stderr, both.concat());
+    for command in [&["run"][..], &["doctor"], &["request", "a", "{}"]] {
+        let other = place.run(command);
+        assert_eq!((other.code, &other.stderr), (Some(3), &run.stderr));
+    }
+}
+
+#[test]
 fn a_file_that_was_named_must_be_there() {
     let run = Place::new().run(&["config", "--config", "none.toml"]);
     assert_eq!(run.code, Some(3));

@@ -272,6 +272,20 @@ fn a_listener_ends_on_a_signal_while_its_reader_stands_still() {
     assert_eq!(listening.end(&stderr), (Some(0), String::new()));
 }
 
+/// The hint is for who meant another server; this one is there.
+#[test]
+fn a_server_that_refuses_is_no_reason_to_name_another() {
+    let server = NatsServer::configured("authorization { user: \"bob\", password: \"right\" }");
+    let url = format!("nats://bob:wrong@{}", server.address());
+    let run = Place::new().run(&["request", "cyverse.a.Get", "{}", "--nats-url", &url]);
+    assert_eq!(run.code, Some(4), "{run:?}");
+    assert!(
+        run.stderr.contains("the server refuses user `bob`"),
+        "{run:?}"
+    );
+    assert!(!run.stderr.contains("--nats-url"), "{run:?}");
+}
+
 fn until_full(pipe: &ChildStdout) {
     let until = Instant::now() + DEADLINE;
     while rustix::io::ioctl_fionread(pipe).unwrap() < NEARLY_FULL {

@@ -1,8 +1,11 @@
 //! `[nats]`: servers, names, who we are to them.
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
 use super::{Resolver, show_patterns};
-use crate::config::raw::{RawAuth, RawNats, RawTls};
-use crate::config::{Auth, NatsConfig, Tls, checks, defaults};
+use crate::config::raw::{RawAuth, RawNats, RawTls, Text};
+use crate::config::{Auth, Mode, NatsConfig, Tls, checks, defaults};
 use crate::settings::{Problem, Written};
 use crate::subject::SubjectPattern;
 
@@ -144,7 +147,7 @@ impl Resolver<'_> {
             }
             return Auth::Nkey(seed);
         }
-        match self.path_if_any("nats.auth.creds", raw.creds) {
+        match self.readable("nats.auth.creds", raw.creds) {
             Some(path) => Auth::Credentials(path),
             None => Auth::None,
         }
@@ -155,9 +158,9 @@ impl Resolver<'_> {
         let is_meant = raw.ca.is_some() || raw.cert.is_some();
         let tls = Tls {
             required: self.take("nats.tls.required", raw.required, is_meant, bool::to_string),
-            ca: self.path_if_any("nats.tls.ca", raw.ca),
-            cert: self.path_if_any("nats.tls.cert", raw.cert),
-            key: self.path_if_any("nats.tls.key", raw.key),
+            ca: self.readable("nats.tls.ca", raw.ca),
+            cert: self.readable("nats.tls.cert", raw.cert),
+            key: self.readable("nats.tls.key", raw.key),
         };
         match (&tls.cert, &tls.key) {
             (Some(_), None) => {
@@ -169,5 +172,21 @@ impl Resolver<'_> {
             _ => {}
         }
         tls
+    }
+
+    /// A file that is read when a connection is made, where one is made: that it is not there is said
+    /// before. What is in it is for the connection to judge; it may be larger than a secret, too.
+    fn readable(&mut self, key: &'static str, written: Text) -> Option<PathBuf> {
+        let path = self.path_if_any(key, written)?;
+        if self.mode == Mode::Run
+            && let Err(cause) = (self.lookups.file)(&path)
+            && matches!(
+                cause.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+            )
+        {
+            self.mistake(key, format!("{}: {cause}", path.display()));
+        }
+        Some(path)
     }
 }

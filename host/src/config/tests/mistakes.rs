@@ -145,6 +145,22 @@ fn logging_in_is_done_one_way() {
 }
 
 #[test]
+fn what_a_connection_reads_is_there() {
+    let text = "[nats.auth]\ncreds = 'none.creds'\n[nats.tls]\nca = '/none.pem'\ncert = 'c.pem'\nkey = '/x'";
+    check(
+        text,
+        "etc/conche.toml:2: nats.auth.creds: /srv/etc/none.creds: entity not found\n\
+         etc/conche.toml:4: nats.tls.ca: /none.pem: entity not found\n\
+         etc/conche.toml:6: nats.tls.key: /x: entity not found",
+    );
+    check("[nats.tls]\nca = 'large.pem'", "");
+    // Without a server nobody reads them.
+    for mode in [Mode::Dev, Mode::Call] {
+        resolve(mode, &Flags::default(), &[], text).unwrap();
+    }
+}
+
+#[test]
 fn streams_take_no_queries() {
     check_in(
         &[("NATS_WILDCARD_SUBJECT", "org.>")],
