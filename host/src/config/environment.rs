@@ -71,6 +71,10 @@ pub(super) fn overlay(
     let wait = e.seconds("NATS_RECONNECT_WAIT", "10 s", defaults::RECONNECT_WAIT);
     over(&mut raw.nats.reconnect_wait, wait);
     let wait = e.seconds("NATS_REQUEST_TIMEOUT", "5 s", defaults::REQUEST_TIMEOUT);
+    if wait.is_some() {
+        // It is that of guests, too: what the file says of theirs alone does not go before it.
+        raw.calls.request_timeout = None;
+    }
     over(&mut raw.nats.request_timeout, wait);
     let wait = e.seconds("NATS_EVENTS_TIMEOUT", "10 s", defaults::PUBLISH_TIMEOUT);
     over(&mut raw.events.publish_timeout, wait);

@@ -118,6 +118,21 @@ fn old_names_with_values() {
 }
 
 #[test]
+fn the_variable_goes_before_both_keys_of_its_time() {
+    let text = "[nats]\nrequest_timeout = '2s'\n[calls]\nrequest_timeout = '3s'";
+    let check = |variables: &[(&str, &str)], asking: u64, guests: u64, origin: &str| {
+        let config = resolve(Mode::Run, &Flags::default(), variables, text).unwrap();
+        let times = [config.nats.request_timeout, config.calls.request_timeout];
+        assert_eq!(times, [asking, guests].map(Duration::from_secs));
+        let line = format!("calls.request_timeout = {guests}s ({origin})");
+        assert!(lines(&config).contains(&line), "{}", lines(&config));
+    };
+    check(&[], 2, 3, "etc/conche.toml:4");
+    let variable = "NATS_REQUEST_TIMEOUT";
+    check(&[(variable, "9")], 9, 9, variable);
+}
+
+#[test]
 fn who_we_are_may_stand_in_the_url() {
     let check = |urls: &str, expected: Auth| {
         let config = of_env(&[("NATS_URL", urls)]);
