@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use conche::config::{Config, lookups};
 use conche::host;
 use conche::outbound::Outbound;
@@ -30,6 +30,14 @@ pub(super) struct Single {
     pub(super) outbound: Outbound,
     /// Counts the guest's time as long as it lives.
     _sandbox: Arc<Sandbox>,
+}
+
+/// A policy that was named, and is not there or cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{path}`: {reason}")]
+struct NoPolicy {
+    path: String,
+    reason: String,
 }
 
 /// Reads and compiles a component.
@@ -96,11 +104,12 @@ pub(super) fn policy(config: &Config, file: Option<&Path>) -> anyhow::Result<Pol
         return Ok(Policy::allow_all());
     };
     let shown = file.display().to_string();
-    let text = match reload::read_policy(file) {
-        Ok(Some(text)) => text,
-        Ok(None) => bail!("cannot read `{shown}`: does not exist"),
-        Err(reason) => bail!("cannot read `{shown}`: {reason}"),
-    };
+    let text =
+        reload::read_policy(file).and_then(|text| text.ok_or_else(|| "does not exist".to_owned()));
+    let text = text.map_err(|reason| NoPolicy {
+        path: shown.clone(),
+        reason,
+    })?;
     let file = PolicyFile {
         path: &shown,
         text: Some(&text),
@@ -123,7 +132,7 @@ fn as_written(config: &Config, file: PolicyFile<'_>) -> anyhow::Result<Policy> {
     Ok(rules.resolve(file, lookups())?)
 }
 
-/// What an error here means to who called: no plugin, a wrong policy, or anything else.
+/// What an error here means to who called: no plugin, a wrong policy or none, or anything else.
 pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<LoadError>()
         || error.is::<RegisterError>()
@@ -131,7 +140,7 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<Denied>()
     {
         EXIT_REFUSED
-    } else if error.is::<Mistakes>() {
+    } else if error.is::<Mistakes>() || error.is::<NoPolicy>() {
         EXIT_CONFIGURATION
     } else {
         EXIT_FAILED

@@ -26,7 +26,8 @@ a host would have it: what is not granted is refused. docs/testing.md describes 
 With --component nothing is built, and DIR may be any directory that has cases, or has a
 directory tests.
 
-Exit code 0 if every case passed, 1 if one failed or there is none, 5 if the plugin is refused.
+Exit code 0 if every case passed; 1 if one failed, as each does where a host would refuse the
+plugin, or if there is none; 3 if the policy is wrong or not there; 5 if the file is no plugin.
 
 Example:
   conche test greeter

@@ -168,6 +168,25 @@ fn a_reply_that_no_host_sends_is_a_failure() {
 }
 
 #[test]
+fn a_policy_that_is_not_there_is_a_matter_of_configuration() {
+    let place = Place::new();
+    let component = place.guest("greeter");
+    place.file("a.yaml", "- { name: a, query: q, expect: { reply: {} } }");
+    let named = ["--policy", "none.toml"];
+    let test = ["test", "--component", &component, "."];
+    let call = ["call", &component, "cyverse.greeter.Greet", "{}"];
+    let check = ["check", &component];
+    for command in [&test[..], &call, &check] {
+        let run = place.run(&[command, &named].concat());
+        assert_eq!((run.code, &*run.stdout), (Some(3), ""), "{run:?}");
+        assert_eq!(
+            run.stderr,
+            "conche: cannot read `none.toml`: does not exist\n"
+        );
+    }
+}
+
+#[test]
 fn no_cases_is_a_failure_that_says_where_they_belong() {
     let place = Place::new();
     let component = place.guest("greeter");
