@@ -12,9 +12,9 @@ use super::building::{self, Builder};
 /// Build a plugin's project with its language's own toolchain
 #[derive(Debug, Args)]
 #[command(after_help = "\
-DIR has a conche-plugin.toml, as `conche new` makes it. A tool that is missing is named, with the
-line that gets it. Prints the size, and what the component imports of the host: the most that it
-may ask for.
+DIR has a conche-plugin.toml, as `conche new` makes it. A tool that is missing
+is named, with the line that gets it. Prints the size, and what the component
+imports of the host: the most that it may ask for.
 
 Example:
   conche build hello --watch")]

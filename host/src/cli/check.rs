@@ -19,14 +19,16 @@ use super::{EXIT_REFUSED, log, output, serve, single};
 /// Check whether a plugin runs under its policy, and print the least policy it needs
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Loads the plugin as a host would and calls each handler once, with the data {}: whatever it answers
-is fine, and nothing it sends goes anywhere. What it registers and imports is held against the
-grants, what it uses against the limits. Findings go to stderr, the least policy to stdout, to be
-saved beside the one there is: the shell empties a file that it writes to before it is read. What a
-handler sends cannot be known without its data: those lines are comments to fill in.
+Loads the plugin as a host would and calls each handler once, with the data
+{}: whatever it answers is fine, and nothing it sends goes anywhere. What it
+registers and imports is held against the grants, what it uses against the
+limits. Findings go to stderr, the least policy to stdout, to be saved beside
+the one there is: the shell empties a file that it writes to before it is
+read. What a handler sends cannot be known without its data: those lines are
+comments to fill in.
 
-Exit code 0 if all is well, warnings included; 5 if a host would refuse the plugin, or a call fails
-at a limit; 3 if the policy has mistakes.
+Exit code 0 if all is well, warnings included; 5 if a host would refuse the
+plugin, or a call fails at a limit; 3 if the policy has mistakes.
 
 Example:
   conche check greeter.wasm > least.toml

@@ -15,8 +15,9 @@ const VALUE_COLUMN_MAX: usize = 48;
 /// Print the resolved configuration of a host on NATS, and where each value came from
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Flags win over the environment, the environment over the file, the file over the defaults. All
-mistakes are reported at once, with exit code 3. Secrets are never shown.
+Flags win over the environment, the environment over the file, the file over
+the defaults. All mistakes are reported at once, with exit code 3. Secrets are
+never shown.
 
 Example:
   NATS_URL=nats://127.0.0.1:4222 conche config --config conche.toml")]

@@ -15,10 +15,11 @@ use super::serve;
 /// Run plugins from a directory without NATS, with an HTTP gateway; grants everything
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Queries and events go over a bus in this process that behaves as NATS does; nothing of it is kept.
-Files that come, change or go take effect at once. DIR/<name>.toml is the policy of DIR/<name>.wasm:
-its limits and configuration count, its grants do not. SIGTERM and Ctrl-C finish what runs, a second
-one ends at once.
+Queries and events go over a bus in this process that behaves as NATS does;
+nothing of it is kept. Files that come, change or go take effect at once.
+DIR/<name>.toml is the policy of DIR/<name>.wasm: its limits and configuration
+count, its grants do not. SIGTERM and Ctrl-C finish what runs, a second one
+ends at once.
 
 Example:
   conche dev plugins --listen 127.0.0.1:8080

@@ -20,15 +20,18 @@ use super::{EXIT_CONNECTION, EXIT_FAILED, log, output, serve, single};
 /// Find what is wrong around a host on NATS, and print the line that mends it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Connects once, with the configuration of conche run, and looks at: the server's version, JetStream
-and clock; streams that take queries, are configured otherwise, or take no events of the types that
-plugins listen to; consumers that nobody pulls from, or whose filters are dead or doubled; services
-on the same subjects; what the server denies. Plugins in the directory are loaded to know what they
-register. Nothing is changed: what has to be tried is tried with empty messages that no stream
-stores; who subscribes the subjects of events sees some, and so does who subscribes the whole
+Connects once, with the configuration of conche run, and looks at: the
+server's version, JetStream and clock; streams that take queries, are
+configured otherwise, or take no events of the types that plugins listen to;
+consumers that nobody pulls from, or whose filters are dead or doubled;
+services on the same subjects; what the server denies. Plugins in the
+directory are loaded to know what they register. Nothing is changed: what has
+to be tried is tried with empty messages that no stream stores; who subscribes
+the subjects of events sees some, and so does who subscribes the whole
 namespace where the server does not say so.
 
-Exit codes: 0 nothing found, or warnings alone; 1 errors found; 3 configuration; 4 no connection
+Exit codes: 0 nothing found, or warnings alone; 1 errors found;
+3 configuration; 4 no connection
 
 Example:
   NATS_URL=nats://127.0.0.1:4222 conche doctor --plugins plugins")]

@@ -21,9 +21,9 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Ask a running host whether it is ready: 0 if so, else 1 and why not
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --url it asks where the configuration has the host's probes: listen in [health], or
-CONCHE_HEALTH_LISTEN. CONCHE_CONFIG names the file if --config does not. Exit code 3 if the
-configuration is wrong.
+Without --url it asks where the configuration has the host's probes: listen in
+[health], or CONCHE_HEALTH_LISTEN. CONCHE_CONFIG names the file if --config
+does not. Exit code 3 if the configuration is wrong.
 
 Example:
   conche health

@@ -17,8 +17,9 @@ use super::{log, output, serve};
 /// Show imports (the upper bound of what it may ask), exports and registrations of a plugin
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Compiles the component and runs its register, with everything granted and no configuration of its
-own. Exit code 5 if it is no plugin, or if register failed: what is known is shown all the same.
+Compiles the component and runs its register, with everything granted and no
+configuration of its own. Exit code 5 if it is no plugin, or if register
+failed: what is known is shown all the same.
 
 Example:
   conche inspect plugins/greeter.wasm")]

@@ -24,10 +24,11 @@ const LAST_LINE: Duration = Duration::from_millis(500);
 /// Print events of the stream on NATS as they are published
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints each event that is stored from now on: for a person on a terminal, else as a JSON document a
-line. Says \"listening\" on stderr when it does, and waits for a server that is not there. SIGTERM,
-Ctrl-C and a reader that leaves end it. Nothing is acknowledged or taken from others. Without --log
-only warnings are logged.
+Prints each event that is stored from now on: for a person on a terminal, else
+as a JSON document a line. Says \"listening\" on stderr when it does, and
+waits for a server that is not there. SIGTERM, Ctrl-C and a reader that leaves
+end it. Nothing is acknowledged or taken from others. Without --log only
+warnings are logged.
 
 Example:
   conche listen org.cyverse.events.UserAdded org.cyverse.events.UserRemoved

@@ -12,9 +12,9 @@ use super::output;
 /// Make a plugin's project that builds, is tested and runs
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The project holds one source file with a handler, its tests, its policy, and what its language's
-tools want. The SDK is unpacked into its .conche directory, which no repository needs to hold:
-`conche build` makes it again.
+The project holds one source file with a handler, its tests, its policy, and
+what its language's tools want. The SDK is unpacked into its .conche
+directory, which no repository needs to hold: `conche build` makes it again.
 
 Example:
   conche new hello --lang python && conche dev hello --build")]

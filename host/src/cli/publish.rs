@@ -16,9 +16,9 @@ use super::{online, output};
 /// Publish an event to the stream on NATS, and wait until the stream has it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints where the event is stored: for a person on a terminal, else as a line of JSON. Exit code 7 if
-the stream did not confirm in time; it may have the event then. Without --log only warnings are
-logged.
+Prints where the event is stored: for a person on a terminal, else as a line
+of JSON. Exit code 7 if the stream did not confirm in time; it may have the
+event then. Without --log only warnings are logged.
 
 Example:
   conche publish org.cyverse.events.UserAdded '{\"id\":2}' --nats-url nats://127.0.0.1:4222

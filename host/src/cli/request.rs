@@ -15,9 +15,9 @@ use super::{log, online, output};
 /// Ask a query on NATS, and print the data of its answer
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The data of the answer goes to stdout as it came, an error to stderr. Exit code 5 for an answer that
-is an error, 7 if nobody answers, not in time, or is too busy. Without --log only warnings are
-logged.
+The data of the answer goes to stdout as it came, an error to stderr. Exit
+code 5 for an answer that is an error, 7 if nobody answers, not in time, or is
+too busy. Without --log only warnings are logged.
 
 Example:
   conche request cyverse.greeter.Greet '{\"name\":\"Ada\"}' --nats-url nats://127.0.0.1:4222

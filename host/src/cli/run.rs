@@ -12,10 +12,10 @@ use super::serve;
 /// Serve plugins from a directory on NATS
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Subscribes to exactly the queries that plugins register, pulls their events from the stream,
-and waits for a server that is not there. Files that come, change or go take effect at once.
-SIGTERM and Ctrl-C finish what runs, a second one ends at once. conche config shows what all
-settings come to.
+Subscribes to exactly the queries that plugins register, pulls their events
+from the stream, and waits for a server that is not there. Files that come,
+change or go take effect at once. SIGTERM and Ctrl-C finish what runs, a
+second one ends at once. conche config shows what all settings come to.
 
 Example:
   NATS_URL=nats://127.0.0.1:4222 conche run --plugins plugins --policies policies")]

@@ -20,14 +20,15 @@ use super::{EXIT_FAILED, log, output, serve, single};
 /// Run a plugin's test cases, with no server at all
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Builds the plugin in DIR, then runs each case of tests/*.yaml (.yml, .json) against it: what
-comes in, who answers what the plugin asks, what must come of it. It runs under its policy, as
-a host would have it: what is not granted is refused. docs/testing.md describes the cases.
-With --component nothing is built, and DIR may be any directory that has cases, or has a
-directory tests.
+Builds the plugin in DIR, then runs each case of tests/*.yaml (.yml, .json)
+against it: what comes in, who answers what the plugin asks, what must come of
+it. It runs under its policy, as a host would have it: what is not granted is
+refused. docs/testing.md describes the cases. With --component nothing is
+built, and DIR may be any directory that has cases, or has a directory tests.
 
-Exit code 0 if every case passed; 1 if one failed, as each does where a host would refuse the
-plugin, or if there is none; 3 if the policy is wrong or not there; 5 if the file is no plugin.
+Exit code 0 if every case passed; 1 if one failed, as each does where a host
+would refuse the plugin, or if there is none; 3 if the policy is wrong or not
+there; 5 if the file is no plugin.
 
 Example:
   conche test greeter

@@ -315,7 +315,7 @@ fn who_names_certificates_means_tls() {
             .required
     };
     assert!(required("ca = 'ca.pem'"));
-    assert!(required("cert = 'c.pem', key = 'k.pem'"));
+    assert!(required("cert = 'c.pem', key = '/k.pem'"));
     assert!(!required("ca = 'ca.pem', required = false"));
     assert!(!required(""));
 }
