@@ -6,6 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::settings::{Lookups, Mistakes};
 
+mod meaning;
 mod mistakes;
 mod sources;
 
