@@ -369,3 +369,16 @@ async fn a_default_gets_the_types_that_the_plugin_names_nowhere() {
     let body = String::from_utf8_lossy(&done[0].message.body).into_owned();
     assert!(body.contains(&unnamed.id), "{body}");
 }
+
+/// Each time it is there again, and something was pulled: the waits begin anew. Else they would double
+/// until an event waits for half a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_goes_again_and_again_is_made_anew_at_once() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    for times in 1..=8 {
+        let what = format!("CONSUMER.DELETE.{EVENTS}.conche-probe");
+        host.wire.api(&what, json!({})).await;
+        host.publish(DO, REPORT).await;
+        host.stored(DONE, times).await;
+    }
+}

@@ -122,7 +122,7 @@ impl Events {
                 room = room_of(&plugin);
                 opening = Retry::at_once();
             }
-            let is_open = opened_for
+            let mut is_open = opened_for
                 .as_ref()
                 .is_some_and(|it| Arc::ptr_eq(it, &plugin));
             if !leaving && !is_open && opening.is_due() {
@@ -131,6 +131,7 @@ impl Events {
                     Some(newer) => {
                         consumer.get_or_insert(newer);
                         opened_for = Some(plugin.clone());
+                        is_open = true;
                     }
                     None => opening.failed(),
                 }
