@@ -182,6 +182,28 @@ impl Listeners {
         (!is_late).then_some(listener)
     }
 
+    /// The listener of a match that was not taken up goes on: the watch has let go of it if it hears
+    /// once. It hears what comes from now on.
+    pub fn wait_on(&self, matched: &Match) {
+        let mut table = self.table();
+        let Some(waiting) = table.waiting.get_mut(&matched.tag) else {
+            return;
+        };
+        let listener = &waiting.listener;
+        if !listener.once {
+            return;
+        }
+        let (interest, after) = (listener.interest.clone(), matched.seen.sequence);
+        let matches = self.matches.clone();
+        match self.watch.put_back(interest, after, matched.tag, matches) {
+            Ok(key) => waiting.key = Some(key),
+            Err(error) => {
+                warn!(listener = listener.id, %error, "a listener is gone that should have waited on");
+                table.forget(matched.tag);
+            }
+        }
+    }
+
     /// Removes what has expired, and what a swap or a removal of its plugin has ended.
     pub fn clean(&self, registry: &Registry) {
         let now = Instant::now();
@@ -231,21 +253,20 @@ impl Listeners {
 
     /// In the table first: a match may come before the watch has returned.
     async fn insert(&self, listener: Arc<Listener>, place: Place) -> Result<(), SendError> {
-        let interest = listener.interest.clone();
+        let (interest, once) = (listener.interest.clone(), listener.once);
         // What was stored before is not for it, even if it is read later.
         let after = self.watch.last_sequence().await?;
         let tag = self.table().insert(listener, place);
-        // Not for once, even if it is: a match may still find no room, and then it waits on. `heard`
-        // removes it.
         let added = self
             .watch
-            .add(interest, after, false, tag, self.matches.clone())
+            .add(interest, after, once, tag, self.matches.clone())
             .await;
         let mut table = self.table();
         match added {
             Ok(key) => {
                 if let Some(waiting) = table.waiting.get_mut(&tag) {
-                    waiting.key = Some(key);
+                    // It has another one if its match came before this, and was not taken up.
+                    waiting.key.get_or_insert(key);
                 } else {
                     // It has fired, or was removed meanwhile.
                     drop(table);

@@ -97,10 +97,11 @@ fn hand_on(dispatcher: &Arc<Dispatcher>, shutdown: &Shutdown, rooms: &mut Rooms,
         .allows_listen(&matched.seen.event.ty)
         .is_err()
     {
-        return;
+        return dispatcher.listeners().wait_on(matched);
     }
     let Some(permit) = rooms.enter(plugin.name()) else {
         // It has heard nothing: one that hears once waits on.
+        dispatcher.listeners().wait_on(matched);
         plugin.metrics().listener(ListenerEnd::Missed);
         warn!(
             plugin = %plugin.name(), listener = listener.id,

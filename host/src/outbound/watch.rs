@@ -211,6 +211,27 @@ impl Watch {
         was_there
     }
 
+    /// As [`Watch::add`] with `once`, of an interest whose only match was not taken up; does not wait.
+    ///
+    /// # Errors
+    /// There is no room for another interest.
+    pub fn put_back(
+        &self,
+        interest: Interest,
+        after: u64,
+        tag: u64,
+        to: mpsc::Sender<Match>,
+    ) -> Result<Key, SendError> {
+        let wanted = Wanted {
+            interest,
+            after,
+            once: true,
+            tag,
+            to,
+        };
+        Ok(self.enter(wanted)?.0)
+    }
+
     /// One interest of one's own, removed when dropped.
     ///
     /// # Errors
