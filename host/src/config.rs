@@ -53,6 +53,8 @@ pub struct Config {
 pub enum Mode {
     /// `conche run`: on NATS, grants as written.
     Run,
+    /// `conche health`: as `conche run`, whose connections it does not make.
+    Health,
     /// `conche dev`: embedded bus, gateway on loopback, everything granted.
     Dev,
     /// `conche call`: one call, no server, everything granted unless `--policy`.

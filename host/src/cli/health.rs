@@ -69,7 +69,7 @@ fn configured(file: Option<PathBuf>) -> anyhow::Result<String> {
         config: file,
         ..Flags::default()
     };
-    let listen = Config::load(Mode::Run, &flags)?.health.listen;
+    let listen = Config::load(Mode::Health, &flags)?.health.listen;
     let listen = listen.context("health.listen is off: name the host with --url")?;
     Ok(format!("http://{}/readyz", reachable(listen)))
 }

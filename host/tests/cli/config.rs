@@ -99,6 +99,9 @@ fn so_are_files_that_a_connection_would_miss() {
         let other = place.run(command);
         assert_eq!((other.code, &other.stderr), (Some(3), &run.stderr));
     }
+    // A probe asks a host that is connected already, and may not be allowed to read them.
+    let probe = place.run_with(&["health"], &[("CONCHE_HEALTH_LISTEN", "127.0.0.1:1")]);
+    assert_eq!(probe.code, Some(1), "{probe:?}");
 }
 
 #[test]

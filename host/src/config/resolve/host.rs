@@ -64,7 +64,7 @@ impl Resolver<'_> {
             events: listened.1.to_vec(),
         };
         let granting = match self.mode {
-            Mode::Run => Granting::AsWritten,
+            Mode::Run | Mode::Health => Granting::AsWritten,
             Mode::Dev | Mode::Call => Granting::Everything,
         };
         for (key, value, origin) in raw.default.said().into_iter().chain(raw.ceiling.said()) {
@@ -121,7 +121,7 @@ impl Resolver<'_> {
     pub(super) fn gateway(&mut self, raw: RawGateway) -> GatewayConfig {
         let default = match self.mode {
             Mode::Dev => checks::address(defaults::DEV_GATEWAY).unwrap_or_default(),
-            Mode::Run | Mode::Call => None,
+            Mode::Run | Mode::Health | Mode::Call => None,
         };
         let listen = self.checked(
             "gateway.listen",
@@ -184,7 +184,7 @@ impl Resolver<'_> {
 
     pub(super) fn health(&mut self, written: Text, gateway: Option<SocketAddr>) -> HealthConfig {
         let default = match self.mode {
-            Mode::Run => checks::address(defaults::HEALTH).unwrap_or_default(),
+            Mode::Run | Mode::Health => checks::address(defaults::HEALTH).unwrap_or_default(),
             Mode::Dev | Mode::Call => None,
         };
         let listen = self.checked(
