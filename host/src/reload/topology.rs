@@ -22,8 +22,8 @@ struct Member<'a> {
     /// Types that it handles by name.
     events: Vec<&'a str>,
     any_event: bool,
-    /// What listeners that it adds may wait for.
-    listens: &'a [SubjectPattern],
+    /// What its exchanges, and listeners that it adds, may wait for.
+    listens: Vec<&'a SubjectPattern>,
     /// Types.
     emits: Vec<&'a str>,
 }
@@ -96,13 +96,15 @@ impl<'a> Member<'a> {
             }
         };
         let emits = granted("emit", &grants.emit).iter();
-        let emits = emits.chain(granted("exchange", &grants.exchange));
         let types = emits.filter(|pattern| pattern.is_literal());
+        // What it sends in an exchange and what it waits for are in one list: taken as heard.
+        let hears = granted("listeners", &grants.listen).iter();
+        let hears = hears.chain(granted("exchange", &grants.exchange));
         Member {
             name: plugin.name(),
             events: registrations.events.iter().map(|(_, ty)| &**ty).collect(),
             any_event: registrations.any_event.is_some(),
-            listens: granted("listeners", &grants.listen),
+            listens: hears.collect(),
             emits: types.map(SubjectPattern::as_str).collect(),
         }
     }
@@ -179,7 +181,7 @@ mod tests {
             name,
             events: events.to_vec(),
             any_event: *events == ["*"],
-            listens,
+            listens: listens.iter().collect(),
             emits: emits.to_vec(),
         });
         check(&Topology(members.collect()));

@@ -71,17 +71,21 @@ impl Running {
 
 impl Online {
     pub(crate) fn start() -> Online {
+        let grants = format!("[grants]\nemit = [\"{RECORDED}\"]\n");
+        Online::with(&["greeter", "auditor", "orders"], &[("auditor", &grants)])
+    }
+
+    fn with(guests: &[&str], policies: &[(&str, &str)]) -> Online {
         let (place, server) = (Place::new(), NatsServer::start());
         let plugins = place.dir.path().join("plugins");
         std::fs::create_dir(&plugins).unwrap();
-        for name in ["greeter", "auditor", "orders"] {
+        for name in guests {
             let file = place.guest(name);
             std::fs::rename(place.dir.path().join(&file), plugins.join(&file)).unwrap();
         }
-        place.file(
-            "plugins/auditor.toml",
-            &format!("[grants]\nemit = [\"{RECORDED}\"]\n"),
-        );
+        for (name, policy) in policies {
+            place.file(&format!("plugins/{name}.toml"), policy);
+        }
         let host = Running::start(&place, &server, &["run", "--health-listen", "off"]);
         Running::says(&host.stdout, "ready");
         Online {
@@ -150,6 +154,17 @@ fn a_host_tells_of_events_that_nobody_hears_and_that_can_go_round() {
     );
     // Before the swap, and not after.
     Running::says(log, "plugin serves");
+}
+
+#[test]
+fn what_an_exchange_waits_for_is_heard() {
+    let emits = format!("[grants]\nemit = [\"{RECORDED}\", \"org.cyverse.events.Unheard\"]\n");
+    let waits = format!("[grants]\nexchange = [\"{RECORDED}\", \"org.cyverse.events.Ask\"]\n");
+    let policies = [("auditor", &*emits), ("probe", &*waits)];
+    let online = Online::with(&["auditor", "probe"], &policies);
+    // They are told in order, and this is the second of the auditor's.
+    let unheard = Running::says(&online.host.stderr, "no plugin of this host hears");
+    assert!(unheard.contains("org.cyverse.events.Unheard"), "{unheard}");
 }
 
 #[test]
