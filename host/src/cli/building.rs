@@ -119,6 +119,7 @@ pub(super) fn serve(dir: &Path) -> anyhow::Result<PathBuf> {
     let mut offers = Offers {
         dir: served.clone(),
         names: BTreeMap::new(),
+        refused: Vec::new(),
     };
     let builders = projects.iter().map(|dir| Builder::new(dir, None));
     let mut builders: Vec<_> = builders.collect();
@@ -129,7 +130,7 @@ pub(super) fn serve(dir: &Path) -> anyhow::Result<PathBuf> {
     }
     let follow = move || {
         let followed = follow(builders, |project, built| {
-            if let Err(error) = offers.put(project, built) {
+            if let Err(error) = offers.take(project, built) {
                 output::error(&error);
             }
         });
@@ -149,9 +150,28 @@ struct Offers {
     dir: PathBuf,
     /// Under which name, by the project's directory.
     names: BTreeMap<PathBuf, String>,
+    /// What could not be put there; nobody builds it again when it could.
+    refused: Vec<(Project, Built)>,
 }
 
 impl Offers {
+    /// Puts a component there, and then what was refused before and fits now.
+    fn take(&mut self, project: &Project, built: &Built) -> anyhow::Result<()> {
+        self.refused
+            .retain(|(refused, _)| refused.dir != project.dir);
+        if let Err(error) = self.put(project, built) {
+            self.refused.push((project.clone(), built.clone()));
+            return Err(error);
+        }
+        for (project, built) in std::mem::take(&mut self.refused) {
+            if self.put(&project, &built).is_err() {
+                // Of which somebody was told.
+                self.refused.push((project, built));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a component there, after its policy; what its project was called before goes. Not if
     /// another project is called so: each would take the other's place with every build.
     fn put(&mut self, project: &Project, built: &Built) -> anyhow::Result<()> {
@@ -271,7 +291,6 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::path::Path;
 
     use conche_kit::{Built, MANIFEST, Project};
@@ -284,8 +303,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = place.path().join("dev");
         std::fs::create_dir(&dir).unwrap();
-        let names = BTreeMap::new();
-        (place, Offers { dir, names })
+        let (names, refused) = Default::default();
+        let offers = Offers {
+            dir,
+            names,
+            refused,
+        };
+        (place, offers)
     }
 
     /// A project of this name in that directory, as if it was built.
@@ -331,25 +355,27 @@ mod tests {
         let (place, mut offers) = place();
         let [first, second] = ["first", "second"].map(|dir| place.path().join(dir));
         let served = |name: &str| std::fs::read_to_string(place.path().join("dev").join(name)).ok();
-        let mut put = |dir: &Path, name: &str| {
+        let mut take = |dir: &Path, name: &str| {
             let (project, built) = project(dir, name);
             offers
-                .put(&project, &built)
+                .take(&project, &built)
                 .map_err(|error| error.to_string())
         };
-        assert_eq!(put(&first, "a"), Ok(()));
-        let error = put(&second, "a").unwrap_err();
+        assert_eq!(take(&first, "a"), Ok(()));
+        let error = take(&second, "a").unwrap_err();
         for named in [&first, &second] {
             assert!(error.contains(&*named.to_string_lossy()), "{error}");
         }
         assert_eq!(served("a.wasm").unwrap(), first.to_string_lossy());
-        assert_eq!(put(&second, "b"), Ok(()));
+        assert_eq!(take(&second, "b"), Ok(()));
         // Nor later, and its own goes on.
-        assert!(put(&second, "a").is_err());
+        assert!(take(&second, "a").is_err());
         assert_eq!(served("a.wasm").unwrap(), first.to_string_lossy());
         assert_eq!(served("b.wasm").unwrap(), second.to_string_lossy());
-        assert_eq!(put(&first, "c"), Ok(()));
-        assert_eq!((served("a.wasm"), put(&second, "a")), (None, Ok(())));
+        // As soon as it can be, without another build.
+        assert_eq!(take(&first, "c"), Ok(()));
+        assert_eq!(served("a.wasm").unwrap(), second.to_string_lossy());
+        assert_eq!(served("c.wasm").unwrap(), first.to_string_lossy());
         assert_eq!(served("b.wasm"), None);
     }
 }
