@@ -25,7 +25,7 @@ use super::{EXIT_REFUSED, log, output, serve};
 Prints what the handler emitted and answered to stdout, a line each; its log
 goes to stderr. Nothing is sent anywhere, and nobody answers what it asks.
 Exit code 5 if the plugin is refused, or if the handler failed, answered a
-fault, rejected the event, or asked for a retry.
+fault or what no host could send, rejected the event, or asked for a retry.
 
 Example:
   conche call greeter.wasm cyverse.greeter.Greet '{\"name\":\"Ada\"}'

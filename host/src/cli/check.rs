@@ -28,7 +28,7 @@ read. What a handler sends cannot be known without its data: those lines are
 comments to fill in.
 
 Exit code 0 if all is well, warnings included; 5 if a host would refuse the
-plugin, or a call fails at a limit; 3 if the policy has mistakes.
+plugin, or a call fails at a limit; 3 if the policy has mistakes or is not there.
 
 Example:
   conche check greeter.wasm > least.toml

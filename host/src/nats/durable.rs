@@ -4,7 +4,7 @@
 //! Versions of one plugin may listen to different types, on hosts that share its durable. What they
 //! agree by:
 //! - The filters only grow, and what they are for is in the metadata ([`Facts`]). The server has no
-//!   compare-and-set for a consumer, so whoever changes one holds a lock ([`super::growing`]).
+//!   compare-and-set for a consumer, so whoever changes one holds a lock ([`super::lock`]).
 //! - Nobody acknowledges an event because it knows nothing of its type before it has read the facts
 //!   again, after the event came. They only grow: what they lack then was for nobody.
 //! - A type that they have and the version here does not handle: whoever is there and handles it
