@@ -33,5 +33,6 @@ mod service;
 mod service_events;
 mod support;
 mod threads;
+mod unreadable;
 mod variables;
 mod watch;

@@ -38,10 +38,10 @@ pub(crate) fn subject(events: &EventsConfig, name: &str, delivery: &Delivery) ->
 }
 
 /// Stores the delivery byte for byte, with the facts in headers. What does not fit with them, or has
-/// headers that cannot be sent, is
-/// stored in chunks, at `<subject>.<n>` from 1 on, before the letter itself, which then has no
-/// body: chunk after chunk, the first `Conche-Dlq-Header-Bytes` are the headers as NATS writes
-/// them, the rest is the body. Done again, it stores nothing twice.
+/// headers that cannot be read or sent, is stored in chunks, at `<subject>.<n>` from 1 on, before
+/// the letter itself, which then has no body: chunk after chunk, the first
+/// `Conche-Dlq-Header-Bytes` are the headers as NATS writes them, the rest is the body. Done again,
+/// it stores nothing twice.
 ///
 /// # Errors
 /// The first that was not stored.
@@ -62,13 +62,14 @@ pub(crate) async fn store(
         letter.headers.insert(*name, value.clone());
     }
     // A server lets one without a name pass, and nobody can send it as a header again.
-    let are_sendable = letter.headers.iter().all(|(name, _)| !name.is_empty());
+    let named = letter.headers.iter().all(|(name, _)| !name.is_empty());
+    let are_sendable = named && delivery.unreadable().is_none();
     if are_sendable && letter.wire_size() + STORE_ONCE_ROOM <= max {
         return outbound
             .store_once(&stream, &subject, letter, STORED_AT)
             .await;
     }
-    let head = header_block(delivery.message());
+    let head = header_block(delivery);
     let mut whole = head.clone();
     whole.extend_from_slice(&delivery.message().body);
     let whole = bytes::Bytes::from(whole);
@@ -153,7 +154,11 @@ fn facts(
 }
 
 /// As NATS writes it; nothing if there are no headers.
-fn header_block(message: &Message) -> Vec<u8> {
+fn header_block(delivery: &Delivery) -> Vec<u8> {
+    if let Some(unreadable) = delivery.unreadable() {
+        return unreadable.headers.to_vec();
+    }
+    let message = delivery.message();
     if message.headers.is_empty() {
         return Vec::new();
     }

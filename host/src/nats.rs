@@ -18,6 +18,7 @@ mod message;
 mod ordered;
 mod peers;
 mod pull;
+mod raw;
 mod streams;
 mod subscription;
 #[cfg(feature = "host")]
@@ -38,7 +39,7 @@ use crate::subject::SubjectPattern;
 use link::Link;
 
 pub(crate) use async_nats::Subject;
-pub(crate) use delivery::Delivery;
+pub(crate) use delivery::{Delivery, Unreadable};
 #[cfg(feature = "host")]
 pub(crate) use denied::Act;
 pub(crate) use durable::Durable;
@@ -368,7 +369,7 @@ impl Nats {
             Err(error) => return Err(error),
         }
         let client = &self.inner.sending.client;
-        if streams::header_of_last(client, stream, subject, fact).await? == expected {
+        if raw::header_of_last(client, stream, subject, fact).await? == expected {
             return Ok(());
         }
         Err(NatsError::Taken {

@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::embedded::{Bus, BusConsumer, BusDelivery, StartFrom};
-use crate::envelope::Message;
-use crate::nats::{self, DurableConfig, Nats, Whose};
+use crate::envelope::{CloudEvent, Message};
+use crate::nats::{self, DurableConfig, Nats, Unreadable, Whose};
 use crate::policy::Start;
 use crate::subject::SubjectPattern;
 
@@ -262,6 +262,26 @@ impl Delivery {
             Delivery::Nats(delivery) => &delivery.message,
             Delivery::Embedded(delivery) => &delivery.message,
         }
+    }
+
+    /// Its headers, where they cannot be read and the message is without them.
+    pub(crate) fn unreadable(&self) -> Option<&Unreadable> {
+        match self {
+            Delivery::Nats(delivery) => delivery.unreadable.as_ref(),
+            Delivery::Embedded(_) => None,
+        }
+    }
+
+    /// The event that it is; the text says why it is none.
+    pub(crate) fn event(&self) -> Result<CloudEvent, String> {
+        if let Some(Unreadable { reason, .. }) = self.unreadable() {
+            return Err(format!("undecodable: headers cannot be read: {reason}"));
+        }
+        let message = self.message();
+        let decoded = CloudEvent::decode(message);
+        let mut event = decoded.map_err(|error| format!("undecodable: {error}"))?;
+        event.trace_from_headers(&message.headers);
+        Ok(event)
     }
 
     /// 1 at first.

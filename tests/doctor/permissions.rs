@@ -55,6 +55,11 @@ async fn whatever_a_host_needs_and_is_denied() {
         ),
         expected(
             "publish",
+            "$JS.API.STREAM.MSG.GET.conche-events",
+            "to find events whose headers end the connection",
+        ),
+        expected(
+            "publish",
             "$JS.API.CONSUMER.MSG.NEXT.conche-events.*",
             "to read events",
         ),
@@ -77,7 +82,7 @@ async fn streams_that_may_not_be_listed_are_not_waited_for() {
     .await;
     let examined = ward.examine().await;
     let denied = examined.findings.iter().map(|finding| finding.check);
-    assert_eq!(denied.collect::<Vec<_>>(), ["permissions"; 7]);
+    assert_eq!(denied.collect::<Vec<_>>(), ["permissions"; 8]);
     let notes = ["streams could not be looked at: the server denies it"];
     assert_eq!(examined.notes, notes);
 }

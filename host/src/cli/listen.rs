@@ -77,7 +77,7 @@ impl Listen {
         Ok(match listened {
             Ok(End::Done) => ExitCode::SUCCESS,
             Ok(End::Lost) => {
-                log::say("gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed");
+                log::say("gave up on the connection to NATS");
                 ExitCode::from(EXIT_CONNECTION)
             }
             Err(error) => online::failed(error),

@@ -102,7 +102,7 @@ async fn run(
         () = host.gave_up() => true,
     };
     if lost {
-        log::say("gave up connecting to NATS: NATS_MAX_RECONNECTS attempts failed");
+        log::say("gave up on the connection to NATS");
     } else {
         log::say("draining; a second signal ends at once");
     }

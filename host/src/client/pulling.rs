@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::ClientError;
 use super::serving::Running;
 use crate::dead_letters::{self, Addressee};
-use crate::envelope::{CloudEvent, Fault};
+use crate::envelope::Fault;
 use crate::nats::{DurableConfig, Whose};
 use crate::source::{Consumer, Delivery, Durable, End};
 use crate::subject::SubjectPattern;
@@ -177,15 +177,10 @@ async fn decide(running: &Running, durable: &Durable, delivery: &Delivery) -> En
         Ok(false) => return End::Ack,
         Err(error) => return cannot_tell(running, &error),
     }
-    let message = delivery.message();
-    let mut event = match CloudEvent::decode(message) {
+    let event = match delivery.event() {
         Ok(event) => event,
-        Err(error) => {
-            let reason = format!("undecodable: {error}");
-            return dead_letter(running, delivery, reason).await;
-        }
+        Err(reason) => return dead_letter(running, delivery, reason).await,
     };
-    event.trace_from_headers(&message.headers);
     let handlers = &running.handlers;
     let named = handlers.events.get(&event.ty);
     let Some(handler) = named.or(handlers.any_event.as_ref()) else {

@@ -49,8 +49,14 @@ fn of_events(config: &Config) -> Vec<Need> {
     // One that was stored before its event was ended is met again: its plugin stands still until
     // the server shows it.
     let dead = config.events.dead_letter_stream();
-    let get = format!("$JS.API.STREAM.MSG.GET.{dead}");
-    publish(&get, &get, "to know a dead letter that is stored already");
+    let unreadable = "to find events whose headers end the connection";
+    for (stream, why) in [
+        (&dead, "to know a dead letter that is stored already"),
+        (stream, unreadable),
+    ] {
+        let get = format!("$JS.API.STREAM.MSG.GET.{stream}");
+        publish(&get, &get, why);
+    }
     for what in ["NAMES", "LIST"] {
         let subject = format!("$JS.API.STREAM.{what}");
         publish(&subject, &subject, "to see which stream takes what");

@@ -9,7 +9,6 @@ use tracing::{debug, error, info, warn};
 use super::events::{Events, RETRY_FIRST, RETRY_LONGEST};
 use crate::dead_letters::{self, Addressee};
 use crate::dispatch::{Cause, Travel};
-use crate::envelope::CloudEvent;
 use crate::metrics::EventEnd;
 use crate::nats::Whose;
 use crate::plugin::Plugin;
@@ -68,15 +67,9 @@ impl Events {
             Ok(false) => return skip(plugin),
             Err(error) => return self.cannot_tell(plugin, &error),
         }
-        let event = match CloudEvent::decode(delivery.message()) {
-            Ok(mut event) => {
-                event.trace_from_headers(&delivery.message().headers);
-                Arc::new(event)
-            }
-            Err(error) => {
-                let reason = format!("undecodable: {error}");
-                return self.dead_letter(plugin, delivery, reason).await;
-            }
+        let event = match delivery.event() {
+            Ok(event) => Arc::new(event),
+            Err(reason) => return self.dead_letter(plugin, delivery, reason).await,
         };
         let Some(handler) = Registry::event(plugin, &event.ty) else {
             return self.unlistened(plugin, delivery, &event.ty).await;

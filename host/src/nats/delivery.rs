@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, Subject};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::NatsError;
 use super::message::{headers_from, request};
+use super::raw::Raw;
 use crate::envelope::Message;
 use crate::text::cut;
 
@@ -28,8 +30,18 @@ pub(crate) struct Delivery {
     /// 1 at first.
     pub(crate) attempt: u32,
     pub(crate) stored_at: DateTime<Utc>,
+    /// The message is without its headers then.
+    pub(crate) unreadable: Option<Unreadable>,
     client: Arc<Client>,
     reply: Subject,
+}
+
+/// Headers that the client cannot read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) reason: String,
+    /// As NATS writes them.
+    pub(crate) headers: Bytes,
 }
 
 /// What an acknowledgement's subject says of its message.
@@ -61,9 +73,42 @@ impl Delivery {
                 headers: headers_from(message.headers.as_ref()),
                 body: message.payload,
             },
+            unreadable: None,
             client: client.clone(),
             reply,
         })
+    }
+
+    /// One that was delivered to the consumer, and that the client could not read. How often, only
+    /// the lost delivery said.
+    pub(super) fn unreadable(
+        client: &Arc<Client>,
+        stream: &str,
+        consumer: &str,
+        raw: Raw,
+        reason: String,
+    ) -> Delivery {
+        let nanos = raw.stored_at.timestamp_nanos_opt().unwrap_or_default();
+        let sequence = raw.sequence;
+        // The server goes by the stream's sequence alone where each message is acknowledged by itself.
+        let reply = format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.{nanos}.0");
+        Delivery {
+            stream: stream.to_owned(),
+            sequence,
+            subject: raw.subject,
+            message: Message {
+                body: raw.body,
+                ..Message::default()
+            },
+            attempt: 1,
+            stored_at: raw.stored_at,
+            unreadable: Some(Unreadable {
+                reason,
+                headers: raw.headers,
+            }),
+            client: client.clone(),
+            reply: reply.into(),
+        }
     }
 
     /// Done: it never comes again once the server has said so.
@@ -80,8 +125,12 @@ impl Delivery {
         self.settle(format!("+TERM {one_line}")).await
     }
 
-    /// It comes again after `delay`. If this is lost, it does after the ack wait.
+    /// It comes again after `delay`. If this is lost, it does after the ack wait, and so does what
+    /// would only end the connection again.
     pub(crate) async fn nak(&self, delay: Duration) -> Result<(), NatsError> {
+        if self.unreadable.is_some() {
+            return Ok(());
+        }
         let nanos = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
         self.tell(format!(r#"-NAK {{"delay":{nanos}}}"#)).await
     }

@@ -31,7 +31,7 @@ use super::durable_config::DurableConfig;
 use super::facts::Facts;
 use super::peers::{Others, Whose};
 use super::pull::Consumer;
-use super::{Nats, NatsError, api};
+use super::{Delivery, Nats, NatsError, api, raw};
 use crate::subject::SubjectPattern;
 
 /// Between two looks at the facts.
@@ -79,6 +79,11 @@ pub(super) struct ConsumerInfo {
     #[serde(default)]
     pub(super) created: String,
     pub(super) config: Map<String, Value>,
+    /// What was delivered last.
+    #[serde(default)]
+    delivered: Floor,
+    #[serde(default)]
+    num_ack_pending: u64,
     #[serde(default)]
     pub(super) ack_floor: Floor,
 }
@@ -175,6 +180,23 @@ impl Durable {
             self.look.notify_one();
         }
         Ok(whose)
+    }
+
+    /// What it has delivered, is not settled, and the client cannot read: among the last messages
+    /// before and with what it delivered last.
+    pub(super) async fn unreadable(&self) -> Vec<Delivery> {
+        let what = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
+        let info = match api::ask::<ConsumerInfo>(self.client(), &what, &json!({})).await {
+            Ok(info) if info.num_ack_pending > 0 => info,
+            // The pull that comes next says what is wrong.
+            Ok(_) | Err(_) => return Vec::new(),
+        };
+        let pending = info.ack_floor.stream_seq + 1..=info.delivered.stream_seq;
+        let found = raw::unreadable(self.client(), &self.stream, pending.rev()).await;
+        let client = &self.nats.inner.events.client;
+        let delivery =
+            |(raw, reason)| Delivery::unreadable(client, &self.stream, &self.name, raw, reason);
+        found.into_iter().map(delivery).collect()
     }
 
     /// The consumer was there and is not any more.

@@ -9,7 +9,7 @@ use async_nats::{Client, ConnectOptions};
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::fence::Fences;
 use super::login;
@@ -302,7 +302,12 @@ async fn options(
             // The first one of a connection that was never up is ours to wait for: see `open`.
             let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
             let counts = told.up.load(Ordering::Relaxed);
-            if counts && delays.max_reconnects.is_some_and(|most| attempts > most) {
+            let most = delays.max_reconnects.filter(|_| counts);
+            if most.is_some_and(|most| attempts > most) && !told.gave_up.is_cancelled() {
+                error!(
+                    purpose = told.purpose,
+                    "the connection did not come back in as many attempts as max_reconnects (NATS_MAX_RECONNECTS) allows"
+                );
                 told.gave_up.cancel();
             }
             match attempts {

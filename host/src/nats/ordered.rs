@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 use super::delivery::ack_subject;
 use super::link::Link;
 use super::message::headers_from;
-use super::{Nats, NatsError, api, streams};
+use super::{Nats, NatsError, api, raw, streams};
 use crate::envelope::Message;
 
 /// How often the server gives a sign of life when there is nothing to deliver.
@@ -53,6 +53,8 @@ pub(crate) struct Tail {
     created: String,
     /// The sequence that comes next.
     next: u64,
+    /// Up to this one messages are got one by one: the last of them would end the connection.
+    one_by_one: u64,
     consumer: Option<Consumer>,
     /// Before the next try.
     wait: Duration,
@@ -91,11 +93,12 @@ impl Nats {
             stream: stream.to_owned(),
             created: info.created,
             next: from.unwrap_or(info.state.last_seq + 1),
+            one_by_one: 0,
             consumer: None,
             wait: RETRY_FIRST,
             not_before: None,
         };
-        tail.consumer = Some(tail.create().await?);
+        tail.consumer = tail.create(info.state.last_seq).await?;
         Ok(tail)
     }
 
@@ -116,6 +119,12 @@ impl Tail {
     /// server's restart. Cancel safe.
     pub(crate) async fn next(&mut self) -> (u64, Message) {
         loop {
+            if self.next <= self.one_by_one {
+                if let Some(read) = self.get().await {
+                    return read;
+                }
+                continue;
+            }
             let Some(consumer) = &mut self.consumer else {
                 self.again().await;
                 continue;
@@ -186,7 +195,7 @@ impl Tail {
         self.link.ready().await;
         match self.remake().await {
             Ok(consumer) => {
-                self.consumer = Some(consumer);
+                self.consumer = consumer;
                 self.wait = RETRY_FIRST;
                 self.not_before = None;
             }
@@ -197,7 +206,33 @@ impl Tail {
         }
     }
 
-    async fn remake(&mut self) -> Result<Consumer, NatsError> {
+    /// The message at the next sequence, if one is there and can be read.
+    async fn get(&mut self) -> Option<(u64, Message)> {
+        let sequence = self.next;
+        let got = match raw::at(&self.link.client, &self.stream, sequence).await {
+            Ok(got) => got,
+            Err(error) => {
+                self.one_by_one = 0;
+                self.broken(&error.to_string());
+                return None;
+            }
+        };
+        self.next += 1;
+        match got?.read() {
+            Ok(message) => Some((sequence, message)),
+            Err(reason) => {
+                warn!(
+                    stream = self.stream,
+                    sequence,
+                    reason,
+                    "headers that cannot be read: listeners and exchanges do not hear this event"
+                );
+                None
+            }
+        }
+    }
+
+    async fn remake(&mut self) -> Result<Option<Consumer>, NatsError> {
         let info = streams::info(&self.link.client, &self.stream).await?;
         if info.created != self.created {
             warn!(
@@ -209,10 +244,18 @@ impl Tail {
         }
         // A crash of a machine can take the end of a stream with it.
         self.next = self.next.min(info.state.last_seq + 1);
-        self.create().await
+        self.create(info.state.last_seq).await
     }
 
-    async fn create(&self) -> Result<Consumer, NatsError> {
+    /// A consumer from the next message on; none as long as there is one among the next that would
+    /// end the connection.
+    async fn create(&mut self, last: u64) -> Result<Option<Consumer>, NatsError> {
+        let ahead = self.next..=last;
+        let unreadable = raw::unreadable(&self.link.client, &self.stream, ahead).await;
+        if let Some((last, _)) = unreadable.last() {
+            self.one_by_one = last.sequence;
+            return Ok(None);
+        }
         let client = &self.link.client;
         let generation = self.link.generation();
         let inbox = client.new_inbox();
@@ -240,14 +283,14 @@ impl Tail {
         let what = format!("CONSUMER.CREATE.{}.{name}", self.stream);
         let body = json!({"stream_name": self.stream, "config": config, "action": "create"});
         api::ask::<Value>(client, &what, &body).await?;
-        Ok(Consumer {
+        Ok(Some(Consumer {
             name,
             subscriber,
             generation,
             received: 0,
             stalled: 0,
             heard: Instant::now(),
-        })
+        }))
     }
 }
 

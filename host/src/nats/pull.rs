@@ -44,6 +44,8 @@ pub(crate) struct Consumer {
     leaving: bool,
     /// Not before: the server refused the last one.
     wait_until: Option<Instant>,
+    /// The generation whose connection is not ended by what was delivered before.
+    searched: Option<u64>,
 }
 
 /// Where deliveries arrive; a new one after each reconnect, or what was asked before would come
@@ -80,6 +82,7 @@ impl Consumer {
             inbox: None,
             leaving: false,
             wait_until: None,
+            searched: None,
         }
     }
 
@@ -93,6 +96,10 @@ impl Consumer {
         loop {
             if self.leaving && !self.owes() {
                 return Ok(None);
+            }
+            let unreadable = self.unreadable().await;
+            if !unreadable.is_empty() {
+                return Ok(Some(unreadable));
             }
             self.ask(room).await?;
             let Some(inbox) = &mut self.inbox else {
@@ -138,6 +145,19 @@ impl Consumer {
 
     fn asked(&self) -> usize {
         self.inbox.as_ref().map_or(0, |inbox| inbox.asked)
+    }
+
+    /// Looked for each time the connection came up, before anything is asked for: what ended the last
+    /// one would come again.
+    async fn unreadable(&mut self) -> Vec<Delivery> {
+        if self.leaving || self.searched == Some(self.link.generation()) {
+            return Vec::new();
+        }
+        self.link.ready().await;
+        let generation = self.link.generation();
+        let found = self.durable.unreadable().await;
+        self.searched = Some(generation);
+        found
     }
 
     /// Tops up what is asked for, in steps of half the room: a pull an event would double the

@@ -2,8 +2,6 @@
 //! changed where they exist; and which streams take a subject.
 
 use async_nats::Client;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -342,29 +340,4 @@ pub(super) fn is_off(error: &NatsError) -> bool {
                 ..
             }
     )
-}
-
-/// A header of the last message on a subject.
-pub(super) async fn header_of_last(
-    client: &Client,
-    stream: &str,
-    subject: &str,
-    header: &str,
-) -> Result<Option<String>, NatsError> {
-    #[derive(Deserialize)]
-    struct Got {
-        message: Stored,
-    }
-    #[derive(Deserialize)]
-    struct Stored {
-        #[serde(default)]
-        hdrs: String,
-    }
-    let what = format!("STREAM.MSG.GET.{stream}");
-    let got: Got = api::ask(client, &what, &json!({"last_by_subj": subject})).await?;
-    let block = STANDARD.decode(got.message.hdrs).unwrap_or_default();
-    let block = String::from_utf8_lossy(&block);
-    let mut lines = block.lines().filter_map(|line| line.split_once(':'));
-    let found = lines.find(|(name, _)| name.eq_ignore_ascii_case(header));
-    Ok(found.map(|(_, value)| value.trim().to_owned()))
 }

@@ -1,0 +1,111 @@
+//! Messages with headers that the NATS client cannot read, as only a raw publisher can send them: at
+//! some of them the client ends, at others its connection does.
+
+use std::sync::Arc;
+
+use conche::client::{EventSource, Seen};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::client::Connected;
+use crate::support::server::NatsServer;
+use crate::support::{DEADLINE, On, TestHost};
+
+const EVENTS: &str = "conche-events";
+const DEAD: &str = "conche-events-dlq";
+const DO: &str = "org.cyverse.events.probe.Do";
+const DONE: &str = "org.cyverse.events.probe.Done";
+const REPORT: &str = r#"{"report":true,"steps":[]}"#;
+
+/// Publishes a body with these headers, whatever they are.
+async fn publish(server: &NatsServer, subject: &str, headers: &str, body: &str) {
+    let (size, total) = (headers.len(), headers.len() + body.len());
+    let text = format!(
+        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\nHPUB {subject} {size} {total}\r\n{headers}{body}\r\nPING\r\n"
+    );
+    let mut raw = TcpStream::connect(server.address()).await.unwrap();
+    raw.write_all(text.as_bytes()).await.unwrap();
+    // Until it is there: the server reads nothing more of one that has gone.
+    let mut answer = String::new();
+    while !answer.contains("PONG") {
+        let mut bytes = [0; 1024];
+        let read = tokio::time::timeout(DEADLINE, raw.read(&mut bytes)).await;
+        answer.push_str(&String::from_utf8_lossy(&bytes[..read.unwrap().unwrap()]));
+    }
+}
+
+/// Waits until the plugin's consumer owes nothing.
+async fn settled(host: &TestHost) {
+    let what = format!("CONSUMER.INFO.{EVENTS}.conche-probe");
+    let settled = async {
+        while host.wire.api(&what, json!({})).await["num_ack_pending"] != 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, settled).await.unwrap();
+}
+
+/// The client panics at a carriage return in a value.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_the_client_is_a_dead_letter_of_the_next_host() {
+    let mut host = TestHost::on(On::Nats, &["probe"], "").await;
+    let headers = "NATS/1.0\r\nX: a\rb\r\n\r\n";
+    publish(host.server.as_ref().unwrap(), DO, headers, "body").await;
+    let gave_up = tokio::time::timeout(DEADLINE, host.host.gave_up()).await;
+    gave_up.unwrap();
+    let server = host.server.take();
+    host.host.stop().await;
+    let host = TestHost::with_server(server, &["probe"], "").await;
+    let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 2).await;
+    let whole = format!("{headers}body").into_bytes();
+    assert_eq!(letters[0].message.body, whole);
+    let facts = &letters[1].message.headers;
+    assert_eq!(
+        facts.get("Conche-Dlq-Reason"),
+        Some("undecodable: headers cannot be read: the value of `X` has a carriage return")
+    );
+    let size = headers.len().to_string();
+    assert_eq!(facts.get("Conche-Dlq-Header-Bytes"), Some(size.as_str()));
+    settled(&host).await;
+    host.publish(DO, REPORT).await;
+    host.stored(DONE, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_the_connection_is_a_dead_letter_once_it_is_back() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let server = host.server.as_ref().unwrap();
+    publish(server, DO, "NATS/1.0\r\nno colon\r\n\r\n", "body").await;
+    let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 2).await;
+    let reason = letters[1].message.headers.get("Conche-Dlq-Reason");
+    assert_eq!(
+        reason,
+        Some("undecodable: headers cannot be read: `no colon` has no colon")
+    );
+    settled(&host).await;
+    host.publish(DO, REPORT).await;
+    host.stored(DONE, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_hears_what_comes_after_it() {
+    let connected = Connected::on(On::Nats).await;
+    let client = &connected.client;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let source = EventSource::of(client);
+    let callback = move |seen: Arc<Seen>| {
+        let _test_is_over = sender.send(seen.event.data_as::<u64>().unwrap());
+        std::future::ready(())
+    };
+    source.add_listener(DO, "", callback).await.unwrap();
+    client.publish(DO, &1).await.unwrap();
+    let headers = "NATS/1.0\r\nno colon\r\n\r\n";
+    publish(connected.server.as_ref().unwrap(), DO, headers, "body").await;
+    client.publish(DO, &2).await.unwrap();
+    for expected in [1, 2] {
+        let next = tokio::time::timeout(DEADLINE, heard.recv()).await;
+        assert_eq!(next.unwrap(), Some(expected));
+    }
+}
