@@ -142,7 +142,7 @@ impl Client {
         let tasks = Shutdown::default();
         // Boxed: it is large, and callers hold it in futures of their own.
         let (nats, events) = (&config.nats, &config.events);
-        let connected = Nats::connect_once(nats, events, &config.client_id, &tasks);
+        let connected = Nats::connect_shared(nats, events, &config.client_id, &tasks);
         match Box::pin(connected).await {
             Ok(nats) => Ok(Client::on(Source::Nats(nats), config, tasks)),
             Err(error) => {

@@ -211,7 +211,7 @@ impl Nats {
     ///
     /// # Errors
     /// Those of [`Nats::connect`], and `NoRoundTrip` if the connection is up and of no use.
-    pub async fn connect_once(
+    pub async fn connect_shared(
         nats: &NatsConfig,
         events: &EventsConfig,
         client_id: &str,

@@ -152,9 +152,9 @@ impl Durable {
     }
 
     /// Waits while another version gets the events.
-    pub(crate) async fn may_pull(&self) {
+    pub(crate) async fn until_it_may_pull(&self) {
         match self {
-            Durable::Nats(durable) => durable.may_pull().await,
+            Durable::Nats(durable) => durable.until_it_may_pull().await,
             Durable::Embedded { .. } => {}
         }
     }

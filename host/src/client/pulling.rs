@@ -152,7 +152,7 @@ async fn next(
     // While another gets the events, what was asked for before still comes.
     tokio::select! {
         biased;
-        () = durable.may_pull() => {}
+        () = durable.until_it_may_pull() => {}
         pulled = consumer.owed() => return pulled,
     }
     // The semaphore is never closed.

@@ -122,16 +122,16 @@ impl Events {
                 room = room_of(&plugin);
                 opening = Retry::at_once();
             }
-            let mut is_open = opened_for
+            let mut is_current = opened_for
                 .as_ref()
                 .is_some_and(|it| Arc::ptr_eq(it, &plugin));
-            if !leaving && !is_open && opening.is_due() {
+            if !leaving && !is_current && opening.is_due() {
                 match self.open(&plugin).await {
                     // One that is open reads on: what it asked for still comes.
                     Some(newer) => {
                         consumer.get_or_insert(newer);
                         opened_for = Some(plugin.clone());
-                        is_open = true;
+                        is_current = true;
                     }
                     None => opening.failed(),
                 }
@@ -139,7 +139,7 @@ impl Events {
             let Some(open) = &mut consumer else {
                 tokio::select! {
                     () = self.leave.cancelled() => return,
-                    changed = changes.changed() => self.followed(changed.is_ok()),
+                    changed = changes.changed() => self.leave_if(changed.is_err()),
                     () = sleep_until(opening.next) => {}
                 }
                 continue;
@@ -152,14 +152,14 @@ impl Events {
                     continue;
                 }
                 changed = changes.changed(), if !leaving => {
-                    self.followed(changed.is_ok());
+                    self.leave_if(changed.is_err());
                     continue;
                 }
                 pulled = self.pull(open, &plugin, &room, leaving) => pulled,
             };
             match pulled {
                 Ok(Some(deliveries)) => {
-                    if is_open {
+                    if is_current {
                         opening = Retry::at_once();
                     }
                     for delivery in deliveries {
@@ -176,9 +176,9 @@ impl Events {
         }
     }
 
-    /// Leaves when there is no registry to follow any more.
-    fn followed(&self, there_is_one: bool) {
-        if !there_is_one {
+    /// Leaves once there is no registry to follow any more.
+    fn leave_if(&self, it_is_gone: bool) {
+        if it_is_gone {
             self.leave.cancel();
         }
     }
@@ -197,16 +197,16 @@ impl Events {
         }
         tokio::select! {
             biased;
-            () = self.may_ask(room) => {}
+            () = self.until_it_may_ask(room) => {}
             pulled = consumer.owed() => return pulled,
         }
         let free = room.available_permits().min(plugin.lanes().free()).max(1);
         consumer.pull(free.min(PULL_MAX)).await
     }
 
-    async fn may_ask(&self, room: &Semaphore) {
-        self.durable.may_pull().await;
-        self.moves().await;
+    async fn until_it_may_ask(&self, room: &Semaphore) {
+        self.durable.until_it_may_pull().await;
+        self.until_it_moves().await;
         // The semaphore is never closed.
         drop(room.acquire().await);
     }
@@ -220,7 +220,7 @@ impl Events {
     }
 
     /// Waits while the plugin stands still.
-    pub(super) async fn moves(&self) {
+    pub(super) async fn until_it_moves(&self) {
         let mut stopped = self.stopped.subscribe();
         // An error: nobody can have dropped the sender, which is ours.
         let _ = stopped.wait_for(|letters| *letters == 0).await;

@@ -50,7 +50,7 @@ impl Events {
     async fn admit(&self, room: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         let admitted = async {
             let room = room.acquire_owned().await;
-            self.moves().await;
+            self.until_it_moves().await;
             room
         };
         tokio::select! {

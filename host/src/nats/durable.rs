@@ -152,7 +152,7 @@ impl Durable {
     }
 
     /// Waits while another version gets the events.
-    pub(crate) async fn may_pull(&self) {
+    pub(crate) async fn until_it_may_pull(&self) {
         // An error: nobody can have dropped the sender, which is ours.
         let _ = self.yields.subscribe().wait_for(|yields| !yields).await;
     }
