@@ -7,7 +7,6 @@ use conche::client::{Client, EventSource};
 use conche::host::{Host, Runtimes};
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
 
 use crate::support::server::NatsServer;
 use crate::support::{DEADLINE, On, TestHost, event, guest, resolve, until_called};
@@ -275,20 +274,4 @@ fn refusal(host: &TestHost, plugin: &str) -> String {
     found
         .map(|(_, reason)| reason.to_owned())
         .unwrap_or_default()
-}
-
-/// The client panics at such a header, and goes on calling itself connected.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_ended_by_itself_is_given_up() {
-    let host = TestHost::on(On::Nats, &["greeter"], "").await;
-    let head = "NATS/1.0\r\nX: a\rb\r\n\r\n";
-    let size = head.len();
-    let text = format!(
-        "CONNECT {{\"headers\":true,\"verbose\":false}}\r\nHPUB {GREET} {size} {size}\r\n{head}\r\nPING\r\n"
-    );
-    let address = host.server.as_ref().unwrap().address();
-    let mut raw = tokio::net::TcpStream::connect(address).await.unwrap();
-    raw.write_all(text.as_bytes()).await.unwrap();
-    let gave_up = tokio::time::timeout(DEADLINE, host.host.gave_up()).await;
-    gave_up.unwrap();
 }

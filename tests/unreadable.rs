@@ -11,12 +11,20 @@ use tokio::sync::mpsc;
 
 use crate::client::Connected;
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, On, TestHost};
+use crate::support::{DEADLINE, On, TestHost, event};
 
 const EVENTS: &str = "conche-events";
 const DEAD: &str = "conche-events-dlq";
 const DO: &str = "org.cyverse.events.probe.Do";
 const DONE: &str = "org.cyverse.events.probe.Done";
+const GREET: &str = "cyverse.greeter.Greet";
+const ADA: &str = r#"{"name":"Ada"}"#;
+
+const ENDS_THE_CONNECTION: &str = "NATS/1.0\r\nno colon\r\n\r\n";
+
+/// The client panics at a carriage return in a value.
+const ENDS_THE_CLIENT: &str = "NATS/1.0\r\nX: a\rb\r\n\r\n";
+
 const REPORT: &str = r#"{"report":true,"steps":[]}"#;
 
 /// Publishes a body with these headers, whatever they are.
@@ -47,37 +55,53 @@ async fn settled(host: &TestHost) {
     tokio::time::timeout(DEADLINE, settled).await.unwrap();
 }
 
-/// The client panics at a carriage return in a value.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ends_the_client_is_a_dead_letter_of_the_next_host() {
-    let mut host = TestHost::on(On::Nats, &["probe"], "").await;
-    let headers = "NATS/1.0\r\nX: a\rb\r\n\r\n";
-    publish(host.server.as_ref().unwrap(), DO, headers, "body").await;
-    let gave_up = tokio::time::timeout(DEADLINE, host.host.gave_up()).await;
-    gave_up.unwrap();
-    let server = host.server.take();
-    host.host.stop().await;
-    let host = TestHost::with_server(server, &["probe"], "").await;
+async fn what_ends_the_client_is_a_dead_letter_over_the_next() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    publish(host.server.as_ref().unwrap(), DO, ENDS_THE_CLIENT, "body").await;
     let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 2).await;
-    let whole = format!("{headers}body").into_bytes();
+    let whole = format!("{ENDS_THE_CLIENT}body").into_bytes();
     assert_eq!(letters[0].message.body, whole);
     let facts = &letters[1].message.headers;
     assert_eq!(
         facts.get("Conche-Dlq-Reason"),
         Some("undecodable: headers cannot be read: the value of `X` has a carriage return")
     );
-    let size = headers.len().to_string();
+    let size = ENDS_THE_CLIENT.len().to_string();
     assert_eq!(facts.get("Conche-Dlq-Header-Bytes"), Some(size.as_str()));
     settled(&host).await;
     host.publish(DO, REPORT).await;
     host.stored(DONE, 1).await;
 }
 
+/// Twice: the second client is one that took another's place.
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_are_answered_after_one_that_ends_the_client() {
+    let host = TestHost::on(On::Nats, &["greeter"], "").await;
+    for connects in [2.0, 3.0] {
+        publish(host.server.as_ref().unwrap(), GREET, ENDS_THE_CLIENT, "").await;
+        let counter = r#"conche_nats_connects_total{connection="queries"}"#;
+        host.counted(counter, connects).await;
+        host.ask_until(GREET, ADA, |answer| answer.contains("Ada"))
+            .await;
+    }
+    // What was made for the client as it is now is left without a loss, too.
+    assert!(host.host.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_reconnect_gives_up_at_it() {
+    let host = TestHost::on(On::Nats, &["greeter"], "[nats]\nmax_reconnects = 0").await;
+    publish(host.server.as_ref().unwrap(), GREET, ENDS_THE_CLIENT, "").await;
+    let gave_up = tokio::time::timeout(DEADLINE, host.host.gave_up()).await;
+    gave_up.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_the_connection_is_a_dead_letter_once_it_is_back() {
     let host = TestHost::on(On::Nats, &["probe"], "").await;
     let server = host.server.as_ref().unwrap();
-    publish(server, DO, "NATS/1.0\r\nno colon\r\n\r\n", "body").await;
+    publish(server, DO, ENDS_THE_CONNECTION, "body").await;
     let letters = host.wire.wait_for(DEAD, "conche.dlq.>", 2).await;
     let reason = letters[1].message.headers.get("Conche-Dlq-Reason");
     assert_eq!(
@@ -92,19 +116,20 @@ async fn what_ends_the_connection_is_a_dead_letter_once_it_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_hears_what_comes_after_it() {
     let connected = Connected::on(On::Nats).await;
-    let client = &connected.client;
     let (sender, mut heard) = mpsc::unbounded_channel();
-    let source = EventSource::of(client);
+    let source = EventSource::of(&connected.client);
     let callback = move |seen: Arc<Seen>| {
         let _test_is_over = sender.send(seen.event.data_as::<u64>().unwrap());
         std::future::ready(())
     };
     source.add_listener(DO, "", callback).await.unwrap();
-    client.publish(DO, &1).await.unwrap();
-    let headers = "NATS/1.0\r\nno colon\r\n\r\n";
-    publish(connected.server.as_ref().unwrap(), DO, headers, "body").await;
-    client.publish(DO, &2).await.unwrap();
-    for expected in [1, 2] {
+    let unreadable = [ENDS_THE_CONNECTION, ENDS_THE_CLIENT, ENDS_THE_CONNECTION];
+    for (n, headers) in (1..).zip(unreadable) {
+        let message = event(DO, &n.to_string()).to_structured().unwrap();
+        connected.wire.publish(DO, message).await.unwrap();
+        publish(connected.server.as_ref().unwrap(), DO, headers, "body").await;
+    }
+    for expected in [1, 2, 3] {
         let next = tokio::time::timeout(DEADLINE, heard.recv()).await;
         assert_eq!(next.unwrap(), Some(expected));
     }

@@ -4,6 +4,7 @@
 //! here to there.
 
 mod api;
+mod connect;
 mod delivery;
 mod denied;
 mod durable;
@@ -39,12 +40,12 @@ use crate::subject::SubjectPattern;
 use link::Link;
 
 pub(crate) use async_nats::Subject;
+pub use connect::ConnectError;
 pub(crate) use delivery::{Delivery, Unreadable};
 #[cfg(feature = "host")]
 pub(crate) use denied::Act;
 pub(crate) use durable::Durable;
 pub(crate) use durable_config::DurableConfig;
-pub use link::ConnectError;
 pub(crate) use message::{Asked, ReplyTo, Stored};
 pub(crate) use ordered::Tail;
 pub(crate) use peers::Whose;
@@ -185,7 +186,7 @@ impl Nats {
             let opened = shutdown.spawn_on(runtime, open(purpose)).await;
             opened.unwrap_or_else(|_| {
                 Err(ConnectError::Ended {
-                    urls: link::shown(&nats.urls),
+                    urls: connect::shown(&nats.urls),
                 })
             })
         };
@@ -201,7 +202,7 @@ impl Nats {
                 sending,
                 publish_timeout: events.publish_timeout,
                 event_subjects: events.subjects.clone(),
-                urls: link::shown(&nats.urls),
+                urls: connect::shown(&nats.urls),
                 gave_up,
             }),
         })
@@ -227,7 +228,7 @@ impl Nats {
                 sending: link,
                 publish_timeout: events.publish_timeout,
                 event_subjects: events.subjects.clone(),
-                urls: link::shown(&nats.urls),
+                urls: connect::shown(&nats.urls),
                 gave_up,
             }),
         })
@@ -239,13 +240,13 @@ impl Nats {
         let inner = &self.inner;
         for link in [&inner.queries, &inner.events, &inner.sending] {
             // An error: it is closed already.
-            let _ = link.client.drain().await;
+            let _ = link.client().drain().await;
         }
     }
 
     /// The largest message, in bytes, headers included.
     pub fn max_payload(&self) -> usize {
-        self.inner.sending.client.max_payload()
+        self.inner.sending.client().max_payload()
     }
 
     /// Waits for as long as a connection's being ready is `was`. It is ready from a round trip
@@ -291,7 +292,7 @@ impl Nats {
         message: Message,
         timeout: Duration,
     ) -> Result<Message, NatsError> {
-        message::request(&self.inner.sending.client, subject, message, timeout).await
+        message::request(&self.inner.sending.client(), subject, message, timeout).await
     }
 
     /// Stores an event in the stream that takes its subject. What publishes it is a request: sent to a
@@ -326,7 +327,7 @@ impl Nats {
         let mut streams = self.streams_taking(&pattern).await?;
         streams.pop().ok_or_else(|| {
             // One without may have it from others of its cluster.
-            if self.inner.sending.client.server_info().jetstream {
+            if self.inner.sending.client().server_info().jetstream {
                 nobody()
             } else {
                 NatsError::NoJetStream
@@ -336,7 +337,7 @@ impl Nats {
 
     /// Stores a message in whichever stream takes its subject.
     async fn store(&self, subject: &str, message: Message) -> Result<Stored, NatsError> {
-        let client = &self.inner.sending.client;
+        let client = &self.inner.sending.client();
         match message::store(client, subject, message, self.inner.publish_timeout).await {
             // No stream takes it, or there is nobody to have streams.
             Err(NatsError::NoResponders { .. }) if !client.server_info().jetstream => {
@@ -368,7 +369,7 @@ impl Nats {
             }) => {}
             Err(error) => return Err(error),
         }
-        let client = &self.inner.sending.client;
+        let client = &self.inner.sending.client();
         if raw::header_of_last(client, stream, subject, fact).await? == expected {
             return Ok(());
         }

@@ -186,14 +186,14 @@ impl Durable {
     /// before and with what it delivered last.
     pub(super) async fn unreadable(&self) -> Vec<Delivery> {
         let what = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
-        let info = match api::ask::<ConsumerInfo>(self.client(), &what, &json!({})).await {
+        let info = match api::ask::<ConsumerInfo>(&self.client(), &what, &json!({})).await {
             Ok(info) if info.num_ack_pending > 0 => info,
             // The pull that comes next says what is wrong.
             Ok(_) | Err(_) => return Vec::new(),
         };
         let pending = info.ack_floor.stream_seq + 1..=info.delivered.stream_seq;
-        let found = raw::unreadable(self.client(), &self.stream, pending.rev()).await;
-        let client = &self.nats.inner.events.client;
+        let found = raw::unreadable(&self.client(), &self.stream, pending.rev()).await;
+        let client = &self.client();
         let delivery =
             |(raw, reason)| Delivery::unreadable(client, &self.stream, &self.name, raw, reason);
         found.into_iter().map(delivery).collect()
@@ -274,7 +274,7 @@ impl Durable {
     pub(super) async fn read(&self) -> Result<Option<Map<String, Value>>, NatsError> {
         let began = Instant::now();
         let what = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
-        let info = match api::ask::<ConsumerInfo>(self.client(), &what, &json!({})).await {
+        let info = match api::ask::<ConsumerInfo>(&self.client(), &what, &json!({})).await {
             Ok(info) => info,
             Err(NatsError::Refused {
                 code: api::CONSUMER_NOT_FOUND,
@@ -308,8 +308,8 @@ impl Durable {
         known.floor = floor.or(known.floor);
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.nats.inner.events.client
+    pub(super) fn client(&self) -> Arc<Client> {
+        self.nats.inner.events.client()
     }
 
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {

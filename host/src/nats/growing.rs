@@ -42,7 +42,7 @@ impl Durable {
 
     /// False when somebody else is changing it.
     async fn try_to_agree(&self, wanted: &DurableConfig) -> Result<bool, NatsError> {
-        let stream = streams::info(self.client(), &self.stream).await?;
+        let stream = streams::info(&self.client(), &self.stream).await?;
         let own = self.note(&stream, wanted);
         let began = Instant::now();
         let Some(config) = self.read().await? else {
@@ -157,7 +157,7 @@ impl Durable {
         config.insert("filter_subjects".to_owned(), json!(facts.on_the_server()));
         let what = format!("CONSUMER.CREATE.{}.{}", self.stream, self.name);
         let body = json!({"stream_name": self.stream, "config": config, "action": action});
-        let info: ConsumerInfo = api::ask(self.client(), &what, &body).await?;
+        let info: ConsumerInfo = api::ask(&self.client(), &what, &body).await?;
         self.known().made.clone_from(&info.created);
         Ok(info)
     }

@@ -1,6 +1,7 @@
 //! The right to change a consumer: another consumer, which only one host can create. Who does not come
 //! to delete it loses it after a while. Must not know what is changed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
@@ -16,19 +17,19 @@ use crate::envelope::new_id;
 const LOCK_HELD: Duration = api::TIMEOUT.saturating_mul(4);
 
 /// The right to change a consumer.
-pub(super) struct Lock<'a> {
-    client: &'a Client,
+pub(super) struct Lock {
+    client: Arc<Client>,
     /// Stream and name of the consumer that it is.
     of: String,
 }
 
-impl<'a> Lock<'a> {
+impl Lock {
     /// `None`: somebody else has it.
     pub(super) async fn take(
-        client: &'a Client,
+        client: Arc<Client>,
         stream: &str,
         durable: &str,
-    ) -> Result<Option<Lock<'a>>, NatsError> {
+    ) -> Result<Option<Lock>, NatsError> {
         // No plugin is called so: their names have no capitals.
         let name = format!("{durable}-GROWS");
         let of = format!("{stream}.{name}");
@@ -44,7 +45,7 @@ impl<'a> Lock<'a> {
             "metadata": { METADATA_KEY: holder },
         });
         let body = json!({"stream_name": stream, "config": config, "action": "create"});
-        let made = api::ask(client, &format!("CONSUMER.CREATE.{of}"), &body).await;
+        let made = api::ask(&client, &format!("CONSUMER.CREATE.{of}"), &body).await;
         let _: Value = match made {
             Err(NatsError::Refused {
                 code: api::CONSUMER_EXISTS,
@@ -54,7 +55,7 @@ impl<'a> Lock<'a> {
         };
         // In a cluster two may have been told that they made it.
         let what = format!("CONSUMER.INFO.{of}");
-        let info: ConsumerInfo = api::ask(client, &what, &json!({})).await?;
+        let info: ConsumerInfo = api::ask(&client, &what, &json!({})).await?;
         let ours = info
             .config
             .get("metadata")

@@ -87,7 +87,7 @@ impl Nats {
     /// when this returns.
     pub(crate) async fn tail(&self, stream: &str, from: Option<u64>) -> Result<Tail, NatsError> {
         let link = self.inner.events.clone();
-        let info = streams::info(&link.client, stream).await?;
+        let info = streams::info(&link.client(), stream).await?;
         let mut tail = Tail {
             link,
             stream: stream.to_owned(),
@@ -104,7 +104,7 @@ impl Nats {
 
     /// The sequence of what a stream stored last; 0 if that is nothing.
     pub(crate) async fn last_sequence(&self, stream: &str) -> Result<u64, NatsError> {
-        let info = streams::info(&self.inner.events.client, stream).await?;
+        let info = streams::info(&self.inner.events.client(), stream).await?;
         Ok(info.state.last_seq)
     }
 }
@@ -161,7 +161,7 @@ impl Tail {
             return;
         };
         let what = format!("CONSUMER.DELETE.{}.{}", self.stream, consumer.name);
-        let client = &self.link.client;
+        let client = &self.link.client();
         let body = json!({});
         let deleted = timeout(CLOSE_TIMEOUT, api::ask::<Value>(client, &what, &body)).await;
         if !matches!(deleted, Ok(Ok(_))) {
@@ -209,7 +209,7 @@ impl Tail {
     /// The message at the next sequence, if one is there and can be read.
     async fn get(&mut self) -> Option<(u64, Message)> {
         let sequence = self.next;
-        let got = match raw::at(&self.link.client, &self.stream, sequence).await {
+        let got = match raw::at(&self.link.client(), &self.stream, sequence).await {
             Ok(got) => got,
             Err(error) => {
                 self.one_by_one = 0;
@@ -233,7 +233,7 @@ impl Tail {
     }
 
     async fn remake(&mut self) -> Result<Option<Consumer>, NatsError> {
-        let info = streams::info(&self.link.client, &self.stream).await?;
+        let info = streams::info(&self.link.client(), &self.stream).await?;
         if info.created != self.created {
             warn!(
                 stream = self.stream,
@@ -251,12 +251,12 @@ impl Tail {
     /// end the connection.
     async fn create(&mut self, last: u64) -> Result<Option<Consumer>, NatsError> {
         let ahead = self.next..=last;
-        let unreadable = raw::unreadable(&self.link.client, &self.stream, ahead).await;
+        let unreadable = raw::unreadable(&self.link.client(), &self.stream, ahead).await;
         if let Some((last, _)) = unreadable.last() {
             self.one_by_one = last.sequence;
             return Ok(None);
         }
-        let client = &self.link.client;
+        let client = &self.link.client();
         let generation = self.link.generation();
         let inbox = client.new_inbox();
         let subscriber = client
@@ -314,7 +314,7 @@ impl Consumer {
                 let word = message.reply.map(|reply| reply.to_string());
                 if let Some(subject) = word.or(stalled.map(str::to_owned)) {
                     // If it is lost, the next sign of life asks for it again.
-                    drop(link.client.publish(subject, "".into()).await);
+                    drop(link.client().publish(subject, "".into()).await);
                 }
                 let last =
                     headers.and_then(|headers| header(headers, LAST_CONSUMER)?.parse::<u64>().ok());

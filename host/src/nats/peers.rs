@@ -165,14 +165,15 @@ impl Durable {
     /// Tells whoever asks what the version here handles. For ever.
     pub(super) async fn answer(&self) {
         loop {
-            match self.client().subscribe(self.subject()).await {
+            let client = self.client();
+            match client.subscribe(self.subject()).await {
                 Ok(mut questions) => {
                     while let Some(question) = questions.next().await {
                         let Some(reply) = question.reply else {
                             continue;
                         };
                         let own = serde_json::to_vec(&self.others.state().own);
-                        let told = self.client().publish(reply, own.unwrap_or_default().into());
+                        let told = client.publish(reply, own.unwrap_or_default().into());
                         if let Err(error) = told.await {
                             debug!(consumer = self.name, %error, "another host was not answered");
                         }

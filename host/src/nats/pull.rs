@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{StatusCode, Subscriber};
+use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
@@ -52,6 +52,7 @@ pub(crate) struct Consumer {
 /// on top of what is asked now.
 #[derive(Debug)]
 struct Inbox {
+    client: Arc<Client>,
     subscriber: Subscriber,
     subject: String,
     generation: u64,
@@ -184,17 +185,17 @@ impl Consumer {
         if self.inbox.is_none() {
             self.inbox = Some(self.open().await?);
         }
-        let max_payload = self.link.client.max_payload();
+        let Some(inbox) = &mut self.inbox else {
+            return Ok(());
+        };
+        let max_payload = inbox.client.max_payload();
         let batch = room - asked;
         let body = json!({
             "batch": batch,
             "expires": u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX),
             "max_bytes": PULL_BYTES.max(max_payload + OVERHEAD_BYTES),
         });
-        let Some(inbox) = &mut self.inbox else {
-            return Ok(());
-        };
-        self.link
+        inbox
             .client
             .publish_with_reply(
                 self.next.clone(),
@@ -212,14 +213,14 @@ impl Consumer {
         // Only a connection that is up: an inbox opened while it is down gets the old number.
         self.link.ready().await;
         let generation = self.link.generation();
-        let subject = self.link.client.new_inbox();
-        let subscriber = self
-            .link
-            .client
+        let client = self.link.client();
+        let subject = client.new_inbox();
+        let subscriber = client
             .subscribe(subject.clone())
             .await
             .map_err(|error| NatsError::Other(error.to_string()))?;
         Ok(Inbox {
+            client,
             subscriber,
             subject,
             generation,
@@ -246,7 +247,7 @@ impl Consumer {
         };
         let Some(status) = message.status else {
             inbox.asked = inbox.asked.saturating_sub(1);
-            return match Delivery::read(&self.link.client, message) {
+            return match Delivery::read(&inbox.client, message) {
                 Ok(delivery) => Came::Delivery(Box::new(delivery)),
                 Err(reason) => {
                     warn!(next = self.next, reason, "a message that is no delivery");

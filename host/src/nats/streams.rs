@@ -107,7 +107,7 @@ impl Nats {
             #[serde(default)]
             streams: Option<Vec<String>>,
         }
-        let client = &self.inner.sending.client;
+        let client = &self.inner.sending.client();
         let body = json!({"subject": pattern.as_str()});
         match api::ask::<Names>(client, "STREAM.NAMES", &body).await {
             Ok(names) => Ok(names.streams.unwrap_or_default()),
@@ -117,7 +117,7 @@ impl Nats {
     }
 
     async fn ensure(&self, wanted: &Wanted<'_>) -> Result<(), StreamFlaw> {
-        let client = &self.inner.sending.client;
+        let client = &self.inner.sending.client();
         let stream = wanted.name.clone();
         match info(client, &stream).await {
             Ok(info) => return wanted.check(&info.config),

@@ -1,10 +1,11 @@
 //! A queue subscription, and leaving it without losing what is on its way.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Client, Subscriber};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use tracing::warn;
@@ -29,6 +30,8 @@ const LEAVING: [(u64, Duration); 4] = [
 #[derive(Debug)]
 pub(crate) struct Subscription {
     link: Link,
+    /// What it was made with.
+    client: Arc<Client>,
     pattern: String,
     group: String,
     subscriber: Subscriber,
@@ -56,13 +59,14 @@ impl Nats {
     ) -> Result<Subscription, NatsError> {
         let link = self.inner.queries.clone();
         let generation = link.current();
-        let subscriber = link
-            .client
+        let client = link.client();
+        let subscriber = client
             .queue_subscribe(pattern.to_owned(), group.to_owned())
             .await
             .map_err(|error| NatsError::Other(error.to_string()))?;
         Ok(Subscription {
             link,
+            client,
             pattern: pattern.to_owned(),
             group: group.to_owned(),
             subscriber,
@@ -85,7 +89,14 @@ impl Subscription {
                 tokio::select! {
                     biased;
                     () = self.link.lost(self.generation) => self.renew().await,
-                    message = self.subscriber.next() => return Some(self.took(message?)),
+                    message = self.subscriber.next() => match message {
+                        Some(message) => return Some(self.took(message)),
+                        // Its client has ended by itself.
+                        None => {
+                            self.link.lost(self.generation).await;
+                            self.renew().await;
+                        }
+                    }
                 }
                 continue;
             };
@@ -123,7 +134,8 @@ impl Subscription {
     async fn renew(&mut self) {
         let generation = self.link.current();
         let (pattern, group) = (self.pattern.clone(), self.group.clone());
-        let renewed = self.link.client.queue_subscribe(pattern, group).await;
+        self.client = self.link.client();
+        let renewed = self.client.queue_subscribe(pattern, group).await;
         // Whatever came of it: it is not tried for this one again.
         self.generation = generation;
         match renewed {
@@ -180,6 +192,6 @@ impl Subscription {
 
     fn took(&mut self, message: async_nats::Message) -> Asked {
         self.received += 1;
-        Asked::new(&self.link.client, message)
+        Asked::new(&self.client, message)
     }
 }

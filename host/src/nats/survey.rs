@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::streams::StreamConfig;
-use super::{ConnectError, Link, Nats, NatsError, api, link, login, streams};
+use super::{ConnectError, Link, Nats, NatsError, api, connect, login, streams};
 use crate::config::NatsConfig;
 
 pub(crate) use permissions::Need;
@@ -33,7 +33,7 @@ pub(crate) struct Survey {
 impl Nats {
     /// The server's version, such as `2.12.1`.
     pub(crate) fn version(&self) -> String {
-        self.inner.sending.client.server_info().version
+        self.inner.sending.client().server_info().version
     }
 
     /// The clock of the server that has a stream; `None` of one that does not tell.
@@ -93,7 +93,7 @@ impl Survey {
         });
         let connected = Box::pin(options.connect(config.urls.as_slice())).await;
         let client = connected.map_err(|error| ConnectError::GaveUp {
-            urls: link::shown(&config.urls),
+            urls: connect::shown(&config.urls),
             attempts: 1,
             reason: login::refusal(config, &error),
         })?;
@@ -194,7 +194,7 @@ impl Clock {
         }
         let asked = Utc::now();
         let what = format!("STREAM.INFO.{stream}");
-        let info: Info = api::ask(&link.client, &what, &json!({})).await?;
+        let info: Info = api::ask(&link.client(), &what, &json!({})).await?;
         Ok(Clock::read(asked, info.ts.as_deref()))
     }
 }

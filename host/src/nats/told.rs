@@ -9,20 +9,22 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::connect::Connector;
 use super::fence::Fences;
 use crate::shutdown::Shutdown;
 
 /// What the client's callbacks tell.
 #[derive(Debug)]
 pub(super) struct Told {
-    pub(super) purpose: &'static str,
+    purpose: &'static str,
     /// To look at the connection now.
-    pub(super) look: Arc<Notify>,
-    pub(super) gave_up: CancellationToken,
+    look: Arc<Notify>,
+    /// The client has ended by itself.
+    ended: CancellationToken,
     /// It was connected once: attempts are the client's own from then on.
     pub(super) up: AtomicBool,
-    pub(super) fences: Arc<Fences>,
-    pub(super) shutdown: Shutdown,
+    fences: Arc<Fences>,
+    shutdown: Shutdown,
 }
 
 /// The client's tasks hold it as long as they live. One that ends before the host does has panicked
@@ -33,14 +35,27 @@ impl Drop for Told {
             let purpose = self.purpose;
             error!(
                 purpose,
-                "the NATS client has ended by itself: this connection is lost for good"
+                "the NATS client has ended by itself, as it does at headers that it cannot read: connecting anew"
             );
-            self.gave_up.cancel();
+            self.ended.cancel();
+            self.look.notify_one();
         }
     }
 }
 
 impl Told {
+    /// Of a client that is not up yet, and cancels `ended` when it ends by itself.
+    pub(super) fn new(connector: &Connector, ended: CancellationToken) -> Told {
+        Told {
+            purpose: connector.purpose,
+            look: connector.look.clone(),
+            ended,
+            up: AtomicBool::new(false),
+            fences: connector.fences.clone(),
+            shutdown: connector.shutdown.clone(),
+        }
+    }
+
     /// Called by the client, one event at a time; must not wait.
     pub(super) fn hear(&self, event: &Event) {
         let purpose = self.purpose;
