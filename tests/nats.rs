@@ -267,6 +267,29 @@ async fn a_call_under_way_is_answered_when_the_host_ends() {
     drop((server, dir));
 }
 
+/// The server does not ask whether the asker may publish there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_goes_to_an_asker_only() {
+    let host = TestHost::on(On::Nats, &["greeter"], "").await;
+    let question = event(GREET, ADA).to_structured().unwrap();
+    for reply in [
+        "conche.dlq.conche-events.conche-greeter.1",
+        "org.cyverse.events.Greeted",
+        "$JS.API.STREAM.PURGE.conche-events",
+    ] {
+        let client = host.wire.nats();
+        let asked = client.publish_with_reply(GREET, reply, question.body.clone());
+        asked.await.unwrap();
+    }
+    let passed_over = r#"conche_queries_total{plugin="",op="",outcome="undecodable"}"#;
+    host.counted(passed_over, 3.0).await;
+    // Each after the others, and by the same connection.
+    host.ask_json(GREET, ADA).await.unwrap();
+    for stream in ["conche-events", "conche-events-dlq"] {
+        assert!(host.wire.messages(stream, ">").await.is_empty(), "{stream}");
+    }
+}
+
 fn refusal(host: &TestHost, plugin: &str) -> String {
     let report = host.host.report();
     let report = report.borrow();

@@ -55,6 +55,13 @@ impl Running {
             debug!(subject, "a query without a reply subject: passed over");
             return;
         };
+        if !reply.is_an_askers(&self.client.inner.config.events) {
+            warn!(
+                subject,
+                "a query whose reply subject is a stream's, the server's or a host's: not answered"
+            );
+            return;
+        }
         let mut event = match CloudEvent::decode(&message) {
             Ok(event) if event.ty == subject => event,
             Ok(event) => {

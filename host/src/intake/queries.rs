@@ -261,6 +261,13 @@ impl QueryLoop {
             debug!(subject, "a query without a reply subject: passed over");
             return None;
         };
+        if !reply.is_an_askers(&self.config.events) {
+            self.pass_over(
+                subject,
+                &"its reply subject is a stream's, the server's or the host's",
+            );
+            return None;
+        }
         let mut event = match CloudEvent::decode(&message) {
             Ok(event) => event,
             Err(error) => {
@@ -319,9 +326,9 @@ impl QueryLoop {
         self.dispatcher.metrics().query_undecodable();
         let count = self.passed_over.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
-            warn!(subject, %reason, count, "a message that is no CloudEvent of its subject: not answered");
+            warn!(subject, %reason, count, "a message that is no query of its subject: not answered");
         } else {
-            debug!(subject, %reason, count, "a message that is no CloudEvent of its subject");
+            debug!(subject, %reason, count, "a message that is no query of its subject");
         }
     }
 }

@@ -58,6 +58,10 @@ impl Asked {
 }
 
 impl ReplyTo {
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// Answers. Whether the asker is still there nobody can know.
     pub(crate) async fn send(self, message: Message) -> Result<(), NatsError> {
         let ReplyTo { client, subject } = self;

@@ -3,9 +3,11 @@
 use std::ops::Deref;
 use std::pin::pin;
 
+use crate::config::EventsConfig;
 use crate::embedded;
 use crate::envelope::Message;
 use crate::nats;
+use crate::subject::is_reserved;
 
 /// A member of a queue group.
 #[derive(Debug)]
@@ -95,6 +97,16 @@ impl Deref for Subject {
 }
 
 impl Reply {
+    /// Whether nobody but an asker gets what is sent there. A server checks no asker's right to a reply
+    /// subject, and takes what comes back by the right of who answers.
+    pub(crate) fn is_an_askers(&self, events: &EventsConfig) -> bool {
+        let Reply::Nats(reply) = self else {
+            return true;
+        };
+        let subject = reply.subject();
+        subject.starts_with("_INBOX.") || !(is_reserved(subject) || events.takes(subject))
+    }
+
     pub(crate) async fn send(self, message: Message) -> Result<(), String> {
         match self {
             Reply::Nats(reply) => {
