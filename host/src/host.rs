@@ -2,6 +2,7 @@
 //! own.
 
 mod probes;
+mod streams;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -120,7 +121,7 @@ impl Host {
             probes.follow(nats, &metrics, &shutdown);
         }
         let outbound = outbound_of(&source);
-        check_streams(&outbound, &config).await;
+        streams::ensure(&outbound, &config, &shutdown).await;
         let events = stored_events(&config, &outbound, runtimes, &shutdown);
         let (dispatcher, matches) = dispatcher(&config, &outbound, lanes, metrics, events);
         let mut reload = Reload::new(
@@ -283,13 +284,6 @@ async fn source(
         &runtimes.io,
     );
     Ok(Source::Nats(connected.await?))
-}
-
-/// What is wrong with the streams is said now, not only when the first plugin needs them.
-async fn check_streams(outbound: &Outbound, config: &Config) {
-    if let Err(flaw) = outbound.ensure_streams(&config.events).await {
-        warn!(%flaw, "events cannot travel: plugins that listen to them are refused until they can");
-    }
 }
 
 fn outbound_of(source: &Source) -> Outbound {

@@ -108,7 +108,8 @@ impl Intake {
                 query.served_by(route);
             }
         }
-        let listening: Vec<&Arc<Plugin>> = registry.plugins().filter(|p| listens(p)).collect();
+        let listening: Vec<&Arc<Plugin>> =
+            registry.plugins().filter(|p| durable::listens(p)).collect();
         self.events.retain(|name, events| {
             let stays = listening.iter().any(|plugin| plugin.name() == name);
             if !stays {
@@ -164,9 +165,4 @@ impl Intake {
         self.shutdown.spawn(run);
         (name, events)
     }
-}
-
-fn listens(plugin: &Plugin) -> bool {
-    let registrations = plugin.registrations();
-    !registrations.events.is_empty() || registrations.any_event.is_some()
 }

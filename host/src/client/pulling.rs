@@ -31,7 +31,9 @@ pub(super) async fn open(running: &Arc<Running>) -> Result<(), ClientError> {
     let client = &running.client.inner;
     let ensured = client.outbound.ensure_streams(&client.config.events).await;
     ensured.map_err(|flaw| ClientError::Other(flaw.to_string()))?;
-    let wanted = wanted(running)?;
+    let Some(wanted) = wanted(running)? else {
+        return Ok(());
+    };
     for filter in &wanted.filters {
         let takers = client.outbound.streams_taking(filter).await?;
         if !takers.contains(&client.config.events.stream) {
@@ -53,7 +55,8 @@ pub(super) async fn open(running: &Arc<Running>) -> Result<(), ClientError> {
     Ok(())
 }
 
-fn wanted(running: &Running) -> Result<DurableConfig, ClientError> {
+/// `None`: it listens to nothing.
+fn wanted(running: &Running) -> Result<Option<DurableConfig>, ClientError> {
     let config = &running.client.inner.config;
     let handlers = &running.handlers;
     if handlers.any_event.is_none() {

@@ -89,15 +89,22 @@ impl Events {
 
     /// Opens the plugin's consumer, or lets its filters grow.
     pub(super) async fn open(&self, plugin: &Plugin) -> Option<Consumer> {
-        let opened = self
-            .durable
-            .open(durable::wanted(&self.config, plugin))
-            .await;
-        opened
-            .inspect_err(|reason| {
+        let wanted = durable::wanted(&self.config, plugin)?;
+        match self.durable.open(wanted).await {
+            Ok(consumer) => Some(consumer),
+            Err(reason) => {
                 error!(plugin = %self.plugin, reason, "cannot open its consumer: its events wait");
-            })
-            .ok()
+                // It may be the stream that is not there any more.
+                let ensured = self
+                    .dispatcher
+                    .outbound()
+                    .ensure_streams(&self.config.events);
+                if let Err(flaw) = ensured.await {
+                    warn!(plugin = %self.plugin, %flaw, "its events cannot travel");
+                }
+                None
+            }
+        }
     }
 
     /// Pulls until it is to leave. A delivery that runs then is waited for by the shutdown.
@@ -115,7 +122,7 @@ impl Events {
             opening.failed();
         }
         loop {
-            // Gone: what is under way is for the version that was.
+            // Gone, or deaf: what is under way is for the version that was.
             let plugin = self.current().unwrap_or_else(|| latest.clone());
             if !leaving && !Arc::ptr_eq(&latest, &plugin) {
                 latest = plugin.clone();
@@ -233,9 +240,11 @@ impl Events {
             .spawn(async move { events.deliver(delivery, plugin, room).await });
     }
 
-    /// The version that serves, if there still is one.
+    /// The version that serves, if there still is one that listens to anything.
     pub(super) fn current(&self) -> Option<Arc<Plugin>> {
-        self.dispatcher.registry().plugin(&self.plugin).cloned()
+        let registry = self.dispatcher.registry();
+        let plugin = registry.plugin(&self.plugin);
+        plugin.filter(|plugin| durable::listens(plugin)).cloned()
     }
 }
 

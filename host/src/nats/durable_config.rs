@@ -24,14 +24,15 @@ pub(crate) struct DurableConfig {
 }
 
 impl DurableConfig {
-    /// For these types, or for all; `heard` says on which subjects a type comes.
+    /// For these types, or for all; `heard` says on which subjects a type comes. `None` for what
+    /// listens to nothing: a consumer without a filter would be for all there is.
     pub(crate) fn new<'a>(
         types: impl Iterator<Item = &'a str>,
         all: bool,
         heard: impl Fn(&str) -> Vec<String>,
         start: Start,
         ack_wait: Duration,
-    ) -> DurableConfig {
+    ) -> Option<DurableConfig> {
         let mut types: Vec<String> = types.map(str::to_owned).collect();
         types.sort();
         types.dedup();
@@ -46,14 +47,17 @@ impl DurableConfig {
             filters.extend(subjects.filter_map(|subject| subject.parse().ok()));
             filters.sort_by(|a, b| a.as_str().cmp(b.as_str()));
             filters.dedup();
+            if filters.is_empty() {
+                return None;
+            }
         }
-        DurableConfig {
+        Some(DurableConfig {
             filters,
             types,
             shared,
             start,
             ack_wait,
-        }
+        })
     }
 
     /// The facts of a consumer that is for all of this, from the first message on.
@@ -133,5 +137,27 @@ impl DurableConfig {
             return wrong("gives up after max_deliver deliveries, silently");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::DurableConfig;
+    use crate::policy::Start;
+
+    #[test]
+    fn without_a_filter_it_is_for_all_only_where_that_is_wanted() {
+        let filters = |types: &[&str], all, heard: &[&str]| {
+            let heard = |_: &str| heard.iter().map(|&subject| subject.to_owned()).collect();
+            let types = types.iter().copied();
+            let wanted = DurableConfig::new(types, all, heard, Start::New, Duration::ZERO);
+            wanted.map(|wanted| wanted.filters.len())
+        };
+        assert_eq!(filters(&["a.B"], false, &["a.B"]), Some(1));
+        assert_eq!(filters(&["a.B"], true, &["a.B"]), Some(0));
+        assert_eq!(filters(&[], false, &[]), None);
+        assert_eq!(filters(&["a.B"], false, &[]), None);
     }
 }

@@ -112,10 +112,10 @@ impl Durable {
     fn note(&self, stream: &StreamInfo, wanted: &DurableConfig) -> Facts {
         let mut known = self.known();
         if known.stream_made != stream.created {
-            // Made anew: sequences begin again.
+            // Made anew: sequences begin again, and all that it has came after it was wanted.
             known.facts = Arc::default();
             known.read = None;
-            known.first.clear();
+            known.first.values_mut().for_each(|first| *first = 1);
             known.floor = None;
             known.stream_made.clone_from(&stream.created);
         }
