@@ -31,6 +31,7 @@ mod replicas;
 mod sandbox;
 mod service;
 mod service_events;
+mod size_limits;
 mod streams;
 mod support;
 mod threads;

@@ -20,7 +20,7 @@ const STORE_ONCE_ROOM: usize = 64;
 const NATS_PREFIX: &str = "Nats-";
 
 /// Kept free in each chunk for its own headers.
-const CHUNK_HEADER_ROOM: usize = 4 << 10;
+const CHUNK_HEADER_ROOM: usize = 256;
 
 /// Who did not handle it: a plugin at a version, or a service.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ pub(crate) fn subject(events: &EventsConfig, name: &str, delivery: &Delivery) ->
     events.dead_letter_subject(&format!("{durable}-{name}.{sequence}"))
 }
 
-/// Stores the delivery byte for byte, with the facts in headers. What does not fit with them, or has
-/// headers that cannot be read or sent, is stored in chunks, at `<subject>.<n>` from 1 on, before
+/// Stores the delivery byte for byte, with the facts in headers. What the server or the stream does not
+/// take with them, or has headers that cannot be read or sent, is stored in chunks, at `<subject>.<n>` from 1 on, before
 /// the letter itself, which then has no body: chunk after chunk, the first
 /// `Conche-Dlq-Header-Bytes` are the headers as NATS writes them, the rest is the body. Done again,
 /// it stores nothing twice.
@@ -55,52 +55,73 @@ pub(crate) async fn store(
     let subject = subject(events, addressee.name, delivery);
     let stream = events.dead_letter_stream();
     let facts = facts(addressee, delivery, reason);
-    let max = outbound.max_payload();
+    if let Some(letter) = whole_letter(delivery, &facts)
+        && outbound.fits(&letter, STORE_ONCE_ROOM).is_ok()
+    {
+        let stored = outbound.store_once(&stream, &subject, letter, STORED_AT);
+        match stored.await {
+            Err(SendError::TooLargeForStream(_)) => {}
+            stored => return stored,
+        }
+    }
+    store_in_chunks(outbound, &stream, &subject, delivery, facts).await
+}
+
+/// The letter with the event in it; none if its headers cannot be read or sent.
+fn whole_letter(delivery: &Delivery, facts: &[(&'static str, String)]) -> Option<Message> {
     let mut letter = delivery.message().clone();
     set_aside(&mut letter.headers);
-    for (name, value) in &facts {
+    for (name, value) in facts {
         letter.headers.insert(*name, value.clone());
     }
     // A server lets one without a name pass, and nobody can send it as a header again.
     let named = letter.headers.iter().all(|(name, _)| !name.is_empty());
-    let are_sendable = named && delivery.unreadable().is_none();
-    if are_sendable && letter.wire_size() + STORE_ONCE_ROOM <= max {
-        return outbound
-            .store_once(&stream, &subject, letter, STORED_AT)
-            .await;
-    }
+    (named && delivery.unreadable().is_none()).then_some(letter)
+}
+
+async fn store_in_chunks(
+    outbound: &Outbound,
+    stream: &str,
+    subject: &str,
+    delivery: &Delivery,
+    facts: Vec<(&'static str, String)>,
+) -> Result<(), SendError> {
+    let largest = outbound.largest_in(stream).await?;
     let head = header_block(delivery);
     let mut whole = head.clone();
     whole.extend_from_slice(&delivery.message().body);
     let whole = bytes::Bytes::from(whole);
-    let size = max.saturating_sub(CHUNK_HEADER_ROOM).max(1);
-    let mut chunks = 0_usize;
-    while chunks * size < whole.len() {
-        let chunk = whole.slice(chunks * size..whole.len().min((chunks + 1) * size));
-        chunks += 1;
-        let mut message = Message {
-            body: chunk,
-            ..Message::default()
-        };
-        let stored_at = delivery.stored_at().to_rfc3339();
-        message.headers.insert(STORED_AT, stored_at);
-        let at = format!("{subject}.{chunks}");
-        outbound
-            .store_once(&stream, &at, message, STORED_AT)
-            .await?;
-    }
+    let size = largest.saturating_sub(CHUNK_HEADER_ROOM).max(1);
     let mut letter = Message::default();
     for (name, value) in facts {
         letter.headers.insert(name, value);
     }
+    let chunks = whole.len().div_ceil(size);
     letter
         .headers
         .insert("Conche-Dlq-Chunks", chunks.to_string());
     letter
         .headers
         .insert("Conche-Dlq-Header-Bytes", head.len().to_string());
+    if letter.wire_size() + STORE_ONCE_ROOM > largest {
+        // Nor would the chunks be of use.
+        return Err(SendError::TooLargeForStream(format!(
+            "stream `{stream}` takes {largest} bytes in a message: too few for any dead letter"
+        )));
+    }
+    for chunk in 0..chunks {
+        let (begin, end) = (chunk * size, whole.len().min((chunk + 1) * size));
+        let mut message = Message {
+            body: whole.slice(begin..end),
+            ..Message::default()
+        };
+        let stored_at = delivery.stored_at().to_rfc3339();
+        message.headers.insert(STORED_AT, stored_at);
+        let at = format!("{subject}.{}", chunk + 1);
+        outbound.store_once(stream, &at, message, STORED_AT).await?;
+    }
     outbound
-        .store_once(&stream, &subject, letter, STORED_AT)
+        .store_once(stream, subject, letter, STORED_AT)
         .await
 }
 

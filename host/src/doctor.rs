@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::nats::{
     ConnectError, ConsumerSeen, Nats, NatsError, Neighbour, StreamConfig, StreamsSeen, Survey,
+    narrow,
 };
 use crate::plugin::Plugin;
 
@@ -133,6 +134,8 @@ pub(crate) async fn glance(config: &Config, nats: &Nats) -> Vec<Finding> {
     if let Ok(Some(clock)) = nats.clock(&config.events.stream).await {
         findings.extend(server::skew(&clock));
     }
+    let narrow = nats.narrow_streams(&config.events).await;
+    findings.extend(streams::narrow(narrow));
     for pattern in &config.nats.namespace {
         for stream in nats.streams_taking(pattern).await.unwrap_or_default() {
             findings.push(streams::overlap_seen_from_afar(&stream, pattern));
@@ -158,6 +161,8 @@ async fn look_at_streams(
     examined
         .findings
         .extend(streams::check(config, wants, &seen.streams));
+    let narrow = narrow(&config.events, &seen.streams, seen.max_payload);
+    examined.findings.extend(streams::narrow(narrow));
     let stream = &config.events.stream;
     let consumers = consumers_in_time(survey, stream).await;
     if let Some(looks) = examined.seen("consumers", consumers) {

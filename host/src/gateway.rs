@@ -155,7 +155,10 @@ async fn event(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
             return problem(StatusCode::GATEWAY_TIMEOUT, text);
         }
         SendError::NoStream { .. } => StatusCode::NOT_FOUND,
-        SendError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        SendError::TooLarge { .. } | SendError::TooLargeForStream(_) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        SendError::Invalid(_) => StatusCode::BAD_REQUEST,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     problem(status, &error.to_string())

@@ -52,7 +52,7 @@ pub(crate) use peers::Whose;
 pub(crate) use pull::Consumer;
 pub use streams::StreamFlaw;
 #[cfg(feature = "host")]
-pub(crate) use streams::{StreamConfig, flaws};
+pub(crate) use streams::{StreamConfig, flaws, narrow};
 pub(crate) use subscription::Subscription;
 #[cfg(feature = "host")]
 pub(crate) use survey::{
@@ -122,6 +122,18 @@ pub enum NatsError {
         size: usize,
         /// The limit, in bytes.
         max: usize,
+    },
+    /// More than the stream takes, in all or of headers.
+    #[error("{text} ({code}): the stream that takes `{subject}` takes no message of {size} bytes")]
+    TooLargeForStream {
+        /// Where it went.
+        subject: String,
+        /// Headers and body, in bytes.
+        size: usize,
+        /// JetStream's error code.
+        code: u64,
+        /// JetStream's text.
+        text: String,
     },
     /// JetStream refused; its own code and text.
     #[error("{text} ({code})")]

@@ -63,13 +63,20 @@ pub enum SendError {
         /// The limit, in bytes.
         max: usize,
     },
+    /// More than the stream takes that its subject belongs to.
+    #[error("{0}")]
+    TooLargeForStream(String),
+    /// No message that could go out, such as a header that cannot be sent.
+    #[error("{0}")]
+    Invalid(String),
     /// An event of a type that no stream takes.
     #[error("no stream takes `{subject}`")]
     NoStream {
         /// Where it went.
         subject: String,
     },
-    /// Anything else; the text is the transport's.
+    /// Anything else, and nothing that is wrong with the message: it may pass, or somebody mends it.
+    /// The text is that of NATS or of the bus.
     #[error("{0}")]
     Other(String),
 }
@@ -77,10 +84,16 @@ pub enum SendError {
 impl SendError {
     /// Whether the same message may go out another time.
     pub fn may_pass(&self) -> bool {
-        !matches!(
-            self,
-            SendError::NoStream { .. } | SendError::TooLarge { .. }
-        )
+        match self {
+            SendError::NoStream { .. }
+            | SendError::TooLarge { .. }
+            | SendError::TooLargeForStream(_)
+            | SendError::Invalid(_) => false,
+            SendError::NoResponders { .. }
+            | SendError::TimedOut { .. }
+            | SendError::Busy { .. }
+            | SendError::Other(_) => true,
+        }
     }
 }
 
@@ -99,12 +112,32 @@ impl Outbound {
     /// It is too large, or cannot be written.
     pub fn written(&self, event: &CloudEvent) -> Result<Message, SendError> {
         let message = event.to_structured();
-        let message = message.map_err(|flaw| SendError::Other(flaw.to_string()))?;
+        let message = message.map_err(|flaw| SendError::Invalid(flaw.to_string()))?;
+        self.fits(&message, 0)?;
+        Ok(message)
+    }
+
+    /// Whether the server takes a message with `room` bytes more; how large it is without them.
+    ///
+    /// # Errors
+    /// `TooLarge`, without them too.
+    pub fn fits(&self, message: &Message, room: usize) -> Result<usize, SendError> {
         let (size, max) = (message.wire_size(), self.max_payload());
-        if size > max {
+        if size + room > max {
             return Err(SendError::TooLarge { size, max });
         }
-        Ok(message)
+        Ok(size)
+    }
+
+    /// The largest message that a stream takes, in bytes, headers included.
+    ///
+    /// # Errors
+    /// [`SendError`], if the server did not say.
+    pub(crate) async fn largest_in(&self, stream: &str) -> Result<usize, SendError> {
+        match self {
+            Outbound::Nats(nats) => Ok(nats.largest_in(stream).await?),
+            Outbound::Embedded(bus) => Ok(bus.max_payload()),
+        }
     }
 
     /// Asks and waits for one answer.
@@ -233,6 +266,8 @@ impl From<NatsError> for SendError {
             NatsError::NoResponders { subject } => SendError::NoResponders { subject },
             NatsError::TimedOut { subject, .. } => SendError::TimedOut { subject },
             NatsError::TooLarge { size, max } => SendError::TooLarge { size, max },
+            NatsError::TooLargeForStream { .. } => SendError::TooLargeForStream(error.to_string()),
+            NatsError::Header { .. } => SendError::Invalid(error.to_string()),
             other => SendError::Other(other.to_string()),
         }
     }
@@ -246,6 +281,7 @@ impl From<BusError> for SendError {
             BusError::Overflow { subject } => SendError::Busy { subject },
             BusError::TooLarge { size, max } => SendError::TooLarge { size, max },
             BusError::NoStream { subject } => SendError::NoStream { subject },
+            BusError::Subject(_) => SendError::Invalid(error.to_string()),
             other => SendError::Other(other.to_string()),
         }
     }

@@ -186,6 +186,8 @@ mod tests {
         for error in [
             SendError::NoStream { subject },
             SendError::TooLarge { size: 2, max: 1 },
+            SendError::TooLargeForStream("message size exceeds maximum allowed".into()),
+            SendError::Invalid("header `a b` cannot be sent".into()),
         ] {
             let reason = format!("attempt 3 of 3: its effects were not stored: {error}");
             let expected = Settlement::DeadLetter { reason };

@@ -45,6 +45,9 @@ pub enum ClientError {
         /// The limit, in bytes.
         max: usize,
     },
+    /// More than the stream takes that the event would be in.
+    #[error("{0}")]
+    TooLargeForStream(String),
     /// An event of a type that no stream takes.
     #[error(
         "the event stream does not take `{subject}`: see [events] in conche.toml; a host creates the stream"
@@ -72,6 +75,8 @@ impl From<SendError> for ClientError {
             SendError::Busy { subject } => ClientError::Busy { subject },
             SendError::TooLarge { size, max } => ClientError::TooLarge { size, max },
             SendError::NoStream { subject } => ClientError::NoStream { subject },
+            SendError::TooLargeForStream(text) => ClientError::TooLargeForStream(text),
+            SendError::Invalid(text) => ClientError::Invalid(text),
             SendError::Other(text) => ClientError::Other(text),
         }
     }

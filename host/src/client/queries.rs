@@ -154,16 +154,8 @@ impl Running {
                     .map_err(|error| Fault::new(500, format!("the reply is invalid: {error}")))?
             }
         };
-        let (size, max) = (
-            message.wire_size(),
-            self.client.inner.outbound.max_payload(),
-        );
-        if size > max {
-            return Err(Fault::new(
-                500,
-                format!("the reply has {size} bytes, more than the {max} that the server takes"),
-            ));
-        }
+        let fits = self.client.inner.outbound.fits(&message, 0);
+        fits.map_err(|error| Fault::new(500, format!("the reply was not sent: {error}")))?;
         Ok(Some(message))
     }
 

@@ -1,6 +1,6 @@
 //! Streams: those that take queries, those that should take events and do not. Pure.
 
-use super::{Finding, Wants};
+use super::{Finding, Severity, Wants};
 use crate::config::Config;
 use crate::nats::{StreamConfig, StreamFlaw, flaws};
 use crate::subject::SubjectPattern;
@@ -19,6 +19,14 @@ pub(super) fn check(config: &Config, wants: &Wants, streams: &[StreamConfig]) ->
     }
     findings.dedup();
     findings
+}
+
+/// Streams that take smaller messages than the server.
+pub(super) fn narrow(flaws: Vec<StreamFlaw>) -> impl Iterator<Item = Finding> {
+    flaws.into_iter().map(|found| Finding {
+        severity: Severity::Warning,
+        ..flaw(found)
+    })
 }
 
 /// A stream that takes subjects of the namespace, when no more than its name is known.

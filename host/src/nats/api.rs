@@ -20,6 +20,10 @@ pub(super) const CONSUMER_NOT_FOUND: u64 = 10014;
 pub(super) const CONSUMER_EXISTS: u64 = 10148;
 pub(super) const STREAM_EXISTS: u64 = 10058;
 pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
+/// Headers and body are more than the stream's max_msg_size.
+pub(super) const MESSAGE_TOO_LARGE: u64 = 10054;
+/// The headers are more than 64 KiB, which no stream takes.
+pub(super) const HEADERS_TOO_LARGE: u64 = 10097;
 
 /// An answer of JetStream, to a request or to a publish.
 #[derive(Debug, Deserialize)]

@@ -65,6 +65,7 @@ impl ReplyTo {
     /// Answers. Whether the asker is still there nobody can know.
     pub(crate) async fn send(self, message: Message) -> Result<(), NatsError> {
         let ReplyTo { client, subject } = self;
+        let size = message.wire_size();
         let Message { headers, body } = message;
         // Pinned here: to move them would cost more than they do.
         let sent = if headers.is_empty() {
@@ -74,7 +75,7 @@ impl ReplyTo {
             pin!(client.publish_with_headers(subject, headers, body)).await
         };
         sent.map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => too_large(&client, 0),
+            PublishErrorKind::MaxPayloadExceeded => too_large(&client, size),
             _ => NatsError::Other(error.to_string()),
         })
     }
@@ -86,7 +87,7 @@ pub(super) async fn request(
     message: Message,
     timeout: Duration,
 ) -> Result<Message, NatsError> {
-    let size = message.body.len();
+    let size = message.wire_size();
     let mut request = async_nats::Request::new()
         .payload(message.body)
         .timeout(Some(timeout));
@@ -127,8 +128,20 @@ pub(super) async fn store(
     message: Message,
     timeout: Duration,
 ) -> Result<Stored, NatsError> {
+    let size = message.wire_size();
     let answer = request(client, subject, message, timeout).await?;
-    api::read(subject, &answer.body)
+    api::read(subject, &answer.body).map_err(|error| match error {
+        NatsError::Refused {
+            code: code @ (api::MESSAGE_TOO_LARGE | api::HEADERS_TOO_LARGE),
+            text,
+        } => NatsError::TooLargeForStream {
+            subject: subject.to_owned(),
+            size,
+            code,
+            text,
+        },
+        other => other,
+    })
 }
 
 pub(super) fn headers_from(map: Option<&HeaderMap>) -> Headers {

@@ -78,6 +78,8 @@ pub(crate) struct StreamConfig {
     discard: String,
     no_ack: bool,
     sealed: bool,
+    /// Headers and body, in bytes; none if it is not above 0.
+    max_msg_size: i64,
 }
 
 /// What a stream of ours has to be.
@@ -114,6 +116,24 @@ impl Nats {
             Err(error) if is_off(&error) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The largest message that a stream takes, in bytes, headers included.
+    pub(crate) async fn largest_in(&self, stream: &str) -> Result<usize, NatsError> {
+        let found = info(&self.inner.sending.client, stream).await?;
+        let max = self.max_payload();
+        Ok(found.config.narrower_than(max).unwrap_or(max))
+    }
+
+    /// Those of the two streams that take less than the server; what cannot be looked at is passed over.
+    #[cfg(feature = "host")]
+    pub(crate) async fn narrow_streams(&self, events: &EventsConfig) -> Vec<StreamFlaw> {
+        let mut found = Vec::new();
+        for wanted in Wanted::both(events) {
+            let info = info(&self.inner.sending.client, &wanted.name).await;
+            found.extend(info.ok().map(|info| info.config));
+        }
+        narrow(events, &found, self.max_payload())
     }
 
     async fn ensure(&self, wanted: &Wanted<'_>) -> Result<(), StreamFlaw> {
@@ -162,6 +182,31 @@ pub(crate) fn flaws(events: &EventsConfig, found: &[StreamConfig]) -> Vec<Stream
     let flaw = |wanted: &Wanted<'_>| match found.iter().find(|it| it.name == wanted.name) {
         Some(stream) => wanted.check(stream).err(),
         None => wanted.check_missing(found).err(),
+    };
+    Wanted::both(events).iter().filter_map(flaw).collect()
+}
+
+/// Those of the stream of events and that of dead letters that take less than the server: no reason
+/// not to serve.
+#[cfg(feature = "host")]
+pub(crate) fn narrow(
+    events: &EventsConfig,
+    found: &[StreamConfig],
+    max_payload: usize,
+) -> Vec<StreamFlaw> {
+    let flaw = |wanted: &Wanted<'_>| {
+        let stream = found.iter().find(|it| it.name == wanted.name)?;
+        let most = stream.narrower_than(max_payload)?;
+        let meant = if wanted.discards_new {
+            "no larger dead letter is stored in one piece"
+        } else {
+            "no larger event is stored"
+        };
+        Some(StreamFlaw::Differs {
+            what: format!("takes {most} bytes in a message, the server {max_payload}: {meant}"),
+            mend: format!("nats stream edit {} --max-msg-size=-1", wanted.name),
+            stream: wanted.name.clone(),
+        })
     };
     Wanted::both(events).iter().filter_map(flaw).collect()
 }
@@ -303,6 +348,12 @@ impl StreamConfig {
     pub(crate) fn overlaps(&self, pattern: &str) -> bool {
         let pattern = pattern.parse::<SubjectPattern>();
         pattern.is_ok_and(|pattern| self.patterns().any(|subject| subject.overlaps(&pattern)))
+    }
+
+    /// What it takes in a message, in bytes, if that is less.
+    fn narrower_than(&self, max_payload: usize) -> Option<usize> {
+        let most = usize::try_from(self.max_msg_size).ok();
+        most.filter(|most| (1..max_payload).contains(most))
     }
 
     fn takes(&self, wanted: &str) -> bool {

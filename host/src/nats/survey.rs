@@ -47,6 +47,8 @@ impl Nats {
 pub(crate) struct StreamsSeen {
     pub(crate) streams: Vec<StreamConfig>,
     pub(crate) clock: Option<Clock>,
+    /// What the server takes in a message, in bytes.
+    pub(crate) max_payload: usize,
 }
 
 /// When the server says it answered, between when it was asked and when the answer was here.
@@ -120,7 +122,10 @@ impl Survey {
         struct One {
             config: StreamConfig,
         }
-        let mut seen = StreamsSeen::default();
+        let mut seen = StreamsSeen {
+            max_payload: self.client.max_payload(),
+            ..StreamsSeen::default()
+        };
         for _ in 0..PAGES_MAX {
             let asked = Utc::now();
             let page: Page = match self.page("STREAM.LIST", seen.streams.len()).await {

@@ -8,8 +8,8 @@ use super::bindings::conche::handler::types::{Draft, SendError};
 use super::state::State;
 use super::{convert, effects, requests};
 use crate::envelope::{CloudEvent, Message, headers, transaction_id_of};
+use crate::outbound::Outbound;
 use crate::outbound::watch::{Interest, Watch};
-use crate::outbound::{self, Outbound};
 use crate::subject::MAX_SUBJECT_BYTES;
 
 /// Types that one exchange may wait for.
@@ -104,13 +104,16 @@ async fn publish_and_wait(prepared: Prepared) -> Result<CloudEvent, SendError> {
         ..
     } = prepared;
     // Before the event is there: its answer may come at once.
-    let mut answers = watch.tap(interest.clone()).await.map_err(send_error)?;
+    let mut answers = watch
+        .tap(interest.clone())
+        .await
+        .map_err(requests::send_error)?;
     let published = outbound.publish_event(&subject, message).await;
-    let stored = published.map_err(send_error)?;
+    let stored = published.map_err(requests::send_error)?;
     if stored.duplicate && stored.stream == watch.stream() {
         // An earlier run published it: the answer may be there already.
         let found = watch.first_after(stored.sequence, &interest).await;
-        return found.map_err(send_error);
+        return found.map_err(requests::send_error);
     }
     loop {
         let Some(seen) = answers.next().await else {
@@ -153,13 +156,4 @@ pub(super) fn waits_for<E: ToString>(
 
 fn no_stream(ty: &str) -> SendError {
     SendError::Other(format!("no stream takes `{ty}`"))
-}
-
-fn send_error(error: outbound::SendError) -> SendError {
-    match error {
-        outbound::SendError::NoResponders { .. } => SendError::NoResponders,
-        outbound::SendError::TimedOut { .. } => SendError::TimedOut,
-        outbound::SendError::Busy { .. } => SendError::Busy,
-        other => SendError::Other(other.to_string()),
-    }
 }

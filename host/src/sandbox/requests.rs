@@ -165,12 +165,7 @@ fn read(
     answer: Result<Message, outbound::SendError>,
     transaction_attribute: &str,
 ) -> Result<Event, SendError> {
-    let message = answer.map_err(|error| match error {
-        outbound::SendError::NoResponders { .. } => SendError::NoResponders,
-        outbound::SendError::TimedOut { .. } => SendError::TimedOut,
-        outbound::SendError::Busy { .. } => SendError::Busy,
-        other => SendError::Other(other.to_string()),
-    })?;
+    let message = answer.map_err(send_error)?;
     if message.headers.get(headers::CONCHE_SHED).is_some() {
         return Err(SendError::Busy);
     }
@@ -181,6 +176,22 @@ fn read(
         Ok(event) => Ok(convert::answer(event, transaction_attribute)),
         // Old handlers answer with any bytes: they are handed on as they are.
         Err(_) => Ok(raw(&message)),
+    }
+}
+
+/// As a guest is told it.
+pub(super) fn send_error(error: outbound::SendError) -> SendError {
+    match error {
+        outbound::SendError::NoResponders { .. } => SendError::NoResponders,
+        outbound::SendError::TimedOut { .. } => SendError::TimedOut,
+        outbound::SendError::Busy { .. } => SendError::Busy,
+        outbound::SendError::TooLarge { .. } | outbound::SendError::TooLargeForStream(_) => {
+            SendError::OverBudget(error.to_string())
+        }
+        outbound::SendError::Invalid(text) => SendError::Invalid(text),
+        outbound::SendError::NoStream { .. } | outbound::SendError::Other(_) => {
+            SendError::Other(error.to_string())
+        }
     }
 }
 
