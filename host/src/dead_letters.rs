@@ -19,8 +19,8 @@ const STORE_ONCE_ROOM: usize = 64;
 /// Of headers that a server acts on.
 const NATS_PREFIX: &str = "Nats-";
 
-/// Kept free in each chunk for its own headers.
-const CHUNK_HEADER_ROOM: usize = 256;
+/// Kept free in each chunk for its own headers, or a quarter where a stream takes little.
+const CHUNK_HEADER_ROOM: usize = 4 << 10;
 
 /// Who did not handle it: a plugin at a version, or a service.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ async fn store_in_chunks(
     let mut whole = head.clone();
     whole.extend_from_slice(&delivery.message().body);
     let whole = bytes::Bytes::from(whole);
-    let size = largest.saturating_sub(CHUNK_HEADER_ROOM).max(1);
+    let size = (largest - CHUNK_HEADER_ROOM.min(largest / 4)).max(1);
     let mut letter = Message::default();
     for (name, value) in facts {
         letter.headers.insert(name, value);
