@@ -315,16 +315,10 @@ impl Dispatcher {
             warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, reason = text, "a reply was not sent");
             self.fault(event, route, Fault::new(500, text), QueryEnd::Failed)
         };
-        match reply.to_structured() {
-            Ok(message) if message.wire_size() <= self.max_payload() => {
-                QueryAnswer::Reply { reply, message }
-            }
-            Ok(message) => refused(format!(
-                "the reply has {} bytes, more than the {} that the server takes: send a reference (dataref)",
-                message.wire_size(),
-                self.max_payload()
-            )),
-            Err(error) => refused(format!("the reply is invalid: {error}")),
+        match self.outbound.written(&reply) {
+            Ok(message) => QueryAnswer::Reply { reply, message },
+            Err(SendError::Invalid(flaw)) => refused(format!("the reply is invalid: {flaw}")),
+            Err(error) => refused(format!("the reply cannot be sent: {error}")),
         }
     }
 

@@ -56,7 +56,9 @@ pub enum SendError {
         subject: String,
     },
     /// More than the server's max payload.
-    #[error("message has {size} bytes, more than the {max} that the server takes")]
+    #[error(
+        "message has {size} bytes, more than the {max} that the server takes: send a reference (dataref)"
+    )]
     TooLarge {
         /// Headers and body, in bytes.
         size: usize,

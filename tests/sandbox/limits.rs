@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conche::policy::Policy;
 use conche::sandbox::{Failure, QueryOutcome};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ask, load, log, reply};
 
@@ -235,7 +235,7 @@ async fn emits() {
     // The embedded bus takes 1 MiB.
     let told = note("BigEmit", r#"{"bytes": 1048576}"#, |_| {}).await;
     assert!(
-        told.contains("more than the 1047552 that the server takes"),
+        told.contains("1024 for the host's headers more than the 1048576 that the server takes"),
         "{told}"
     );
 }
@@ -245,8 +245,22 @@ async fn requests() {
     let few = |policy: &mut Policy| policy.limits.requests = 3;
     let told = note("RequestFlood", "{}", few).await;
     assert!(told.contains("raise requests in [limits]"), "{told}");
-    let told = note("AskSelfMany", r#"{"count": 5}"#, few).await;
-    assert!(told.contains("5 of 5 failed"), "{told}");
+    // An exchange is one of them. Nobody answers those that are sent.
+    let plugin = load("probe", few).await.unwrap();
+    let out = "org.cyverse.events.probe.Out";
+    let steps = json!({"steps": [
+        {"exchange": {"type": out, "answer_types": [out], "timeout_ms": 1}},
+        {"ask_all": {"queries": vec![json!({"op": "cyverse.probe.Nobody"}); 5]}},
+        {"exchange": {"type": out, "answer_types": [out]}},
+    ]});
+    let told = reply(ask(&plugin, "cyverse.probe.Do", &steps.to_string()).await);
+    let kind = |outcome: &Value| outcome["error"]["kind"].as_str().unwrap_or("").to_owned();
+    let told = &told["outcomes"];
+    assert_ne!(kind(&told[0]), "over-budget");
+    let asked: Vec<_> = told[1].as_array().unwrap().iter().map(kind).collect();
+    let [sent, over] = ["no-responders", "over-budget"];
+    assert_eq!(asked, [sent, sent, over, over, over]);
+    assert_eq!(kind(&told[2]), over);
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ impl Running {
             }
         };
         let fits = self.client.inner.outbound.fits(&message, 0);
-        fits.map_err(|error| Fault::new(500, format!("the reply was not sent: {error}")))?;
+        fits.map_err(|error| Fault::new(500, format!("the reply cannot be sent: {error}")))?;
         Ok(Some(message))
     }
 

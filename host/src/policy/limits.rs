@@ -120,14 +120,14 @@ pub const REQUESTS: Limit = Limit {
     unit: Unit::Count,
     default: 128,
     least: 0,
-    why: "queries asked in a call",
+    why: "queries asked and exchanges begun in a call",
 };
 pub const REQUEST_BYTES: Limit = Limit {
     key: "request-bytes",
     unit: Unit::Bytes,
     default: 8 * MIB,
     least: 0,
-    why: "bytes asked in a call, answers not counted",
+    why: "bytes of queries and exchanges sent in a call, answers not counted",
 };
 pub const LOG_LINES: Limit = Limit {
     key: "log-lines",

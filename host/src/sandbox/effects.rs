@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 use super::bindings::conche::handler::types::{Draft, SendError};
 use super::listening::ListenerChange;
 use super::state::{Running, State};
-use super::{Tenant, convert};
+use super::{Tenant, convert, requests};
 use crate::envelope::{Attribute, CloudEvent, Message, id_from_hash, now};
+use crate::outbound::{self, Outbound};
 use crate::subject::{check_literal, is_reserved};
 
 /// What a handler asked for that happens only if it succeeds.
@@ -73,10 +74,10 @@ pub(super) fn emit(state: &mut State, draft: Draft) -> wasmtime::Result<Result<S
         }
         Err(error) => return Ok(Err(SendError::Invalid(error.to_string()))),
     };
-    let size = message.wire_size();
-    if let Err(refusal) = fits(size, tenant.outbound.max_payload()) {
-        return Ok(Err(refusal));
-    }
+    let size = match fits(&message, &tenant.outbound) {
+        Ok(size) => size,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
     if running.emitted_bytes + size > limits.emit_bytes {
         return Ok(Err(SendError::OverBudget(format!(
             "emitted more than {} bytes in this call: raise emit-bytes in [limits]",
@@ -119,15 +120,14 @@ const KEY_BYTES_MAX: usize = 1024;
 /// Room left in a message for the headers that the host adds.
 const HEADER_ROOM: usize = 1024;
 
-/// Whether a message of `size` bytes fits with the headers that the host adds.
-pub(super) fn fits(size: usize, max_payload: usize) -> Result<(), SendError> {
-    let most = max_payload.saturating_sub(HEADER_ROOM);
-    if size <= most {
-        return Ok(());
-    }
-    Err(SendError::OverBudget(format!(
-        "the envelope has {size} bytes, more than the {most} that the server takes: send a reference (dataref)"
-    )))
+/// How large a message is, if it fits with the headers that the host adds.
+pub(super) fn fits(message: &Message, outbound: &Outbound) -> Result<usize, SendError> {
+    outbound.fits(message, HEADER_ROOM).map_err(|error| match error {
+        outbound::SendError::TooLarge { size, max } => SendError::OverBudget(format!(
+            "the envelope has {size} bytes, with {HEADER_ROOM} for the host's headers more than the {max} that the server takes: send a reference (dataref)"
+        )),
+        other => requests::send_error(other),
+    })
 }
 
 /// The event that a draft becomes.

@@ -87,7 +87,7 @@ pub(super) fn outgoing(
     let limits = &tenant.policy.limits;
     if running.requests >= limits.requests {
         return Err(SendError::OverBudget(format!(
-            "sent {} requests in this call: raise requests in [limits]",
+            "sent {} requests in this call, exchanges included: raise requests in [limits]",
             limits.requests
         )));
     }
@@ -104,11 +104,10 @@ pub(super) fn outgoing(
         .to_structured()
         .map_err(|error| SendError::Invalid(error.to_string()))?;
     event.trace_to_headers(&mut message.headers);
-    let size = message.wire_size();
-    effects::fits(size, tenant.outbound.max_payload())?;
+    let size = effects::fits(&message, &tenant.outbound)?;
     if running.requested_bytes + size > limits.request_bytes {
         return Err(SendError::OverBudget(format!(
-            "asked with more than {} bytes in this call: raise request-bytes in [limits]",
+            "asked with more than {} bytes in this call, exchanges included: raise request-bytes in [limits]",
             limits.request_bytes
         )));
     }
