@@ -63,7 +63,7 @@ pub enum InstanceMode {
 /// `[retry]`: when an event that failed runs again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
-    /// Runs in all, the first one included; then it is dead-lettered.
+    /// Deliveries: from the so manieth on, a run that fails makes a dead letter.
     pub max_attempts: u32,
     /// Before the second run.
     pub first: Duration,

@@ -115,7 +115,7 @@ pub struct Call<'a> {
     pub event: &'a Arc<CloudEvent>,
     /// 1 at the first delivery.
     pub attempt: u32,
-    /// Queries between the first cause and this one.
+    /// Calls between the first cause and this one.
     pub hops: u32,
     /// Where the event is stored, if it is: stream and sequence.
     pub stored_at: Option<(&'a str, u64)>,

@@ -60,7 +60,7 @@ impl<'a> Cause<'a> {
 /// Facts that travel in headers beside an envelope.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Travel {
-    /// Queries between the first cause and this one.
+    /// Calls between the first cause and this one.
     pub hops: u32,
     /// What the asker has left.
     pub timeout: Option<Duration>,
