@@ -128,11 +128,8 @@ impl Dispatcher {
             return Ok(());
         }
         let travel = cause.travel();
-        let place = match cause.stored_at() {
-            Some((stream, sequence)) => format!("{stream}/{sequence}"),
-            None => "-/-".to_owned(),
-        };
-        let cause = format!("{place}/{}/{}", plugin.name(), plugin.digest());
+        let (name, digest) = (plugin.name().as_str(), plugin.digest());
+        let cause = headers::cause(cause.stored_at(), name, digest);
         let hops = travel.hops.saturating_add(1).to_string();
         let all = emitted.iter().map(
             |Emitted {

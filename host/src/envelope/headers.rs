@@ -28,6 +28,15 @@ pub const TRACEPARENT: &str = "traceparent";
 /// W3C trace context: vendors' facts. Also the name of an extension.
 pub const TRACESTATE: &str = "tracestate";
 
+/// The value of [`CONCHE_CAUSE`]: where the event is stored that caused a call, if it is, and who
+/// handled it.
+pub fn cause(stored_at: Option<(&str, u64)>, plugin: &str, digest: impl fmt::Display) -> String {
+    match stored_at {
+        Some((stream, sequence)) => format!("{stream}/{sequence}/{plugin}/{digest}"),
+        None => format!("-/-/{plugin}/{digest}"),
+    }
+}
+
 /// Headers: an ordered multi-map, its names looked up in any (ASCII) case.
 ///
 /// A vector, searched from the front: messages carry a handful. Empty ones allocate nothing, and

@@ -65,7 +65,7 @@ pub(super) fn prepare(
         running.keyed.push(id.clone());
     }
     message.headers.insert(headers::NATS_MSG_ID, id);
-    let cause = format!("{}/{plugin}/{digest}", running.facts.place());
+    let cause = headers::cause(running.facts.stored_at(), plugin, digest);
     message.headers.insert(headers::CONCHE_CAUSE, cause);
     Ok(Ok(Prepared {
         subject,

@@ -138,12 +138,10 @@ impl CallFacts {
         self.event.transaction_id(attribute)
     }
 
-    /// `stream/sequence`, as headers have it.
-    pub(super) fn place(&self) -> String {
-        match &self.stored_at {
-            Some((stream, sequence)) => format!("{stream}/{sequence}"),
-            None => "-/-".to_owned(),
-        }
+    /// Stream and sequence.
+    pub(super) fn stored_at(&self) -> Option<(&str, u64)> {
+        let (stream, sequence) = self.stored_at.as_ref()?;
+        Some((stream, *sequence))
     }
 }
 
