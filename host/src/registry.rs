@@ -74,16 +74,6 @@ impl Registry {
         self.queries.get(op).or(self.any_query.as_ref())
     }
 
-    /// The handler of one plugin for a type: by name, else its default.
-    pub fn event(plugin: &Plugin, ty: &str) -> Option<Arc<str>> {
-        let registrations = plugin.registrations();
-        registrations
-            .events
-            .iter()
-            .find_map(|(handler, named)| (named == ty).then(|| handler.clone()))
-            .or_else(|| registrations.any_event.clone())
-    }
-
     /// A plugin by name.
     pub fn plugin(&self, name: &PluginName) -> Option<&Arc<Plugin>> {
         self.plugins.get(name)

@@ -114,15 +114,13 @@ async fn run(single: &Single, event: &Arc<CloudEvent>) -> anyhow::Result<ExitCod
 /// an event here, so the default for queries goes first.
 fn route(plugin: &Plugin, ty: &str) -> anyhow::Result<Route> {
     let registrations = plugin.registrations();
-    let named = |list: &[(Arc<str>, String)]| {
-        let mut list = list.iter();
-        list.find_map(|(handler, named)| (named == ty).then(|| handler.clone()))
-    };
-    let query = || named(&registrations.queries).map(Route::Query);
-    let event = || named(&registrations.events).map(Route::Event);
-    let any_query = || registrations.any_query.clone().map(Route::Query);
-    let any_event = || registrations.any_event.clone().map(Route::Event);
-    let found = query().or_else(event).or_else(any_query).or_else(any_event);
+    let query = |handler: &Arc<str>| Route::Query(handler.clone());
+    let event = |handler: &Arc<str>| Route::Event(handler.clone());
+    let named = registrations.named_query(ty).map(query);
+    let found = named
+        .or_else(|| registrations.named_event(ty).map(event))
+        .or_else(|| registrations.query_handler(ty).map(query))
+        .or_else(|| registrations.event_handler(ty).map(event));
     found.ok_or_else(|| {
         anyhow::anyhow!(
             "plugin `{}` registers nothing for `{ty}`; it registers\n{}",

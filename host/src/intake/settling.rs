@@ -12,7 +12,6 @@ use crate::dispatch::{Cause, Travel};
 use crate::metrics::EventEnd;
 use crate::nats::Whose;
 use crate::plugin::Plugin;
-use crate::registry::Registry;
 use crate::settle::{Settlement, settle};
 use crate::source::{Delivery, End};
 
@@ -71,7 +70,7 @@ impl Events {
             Ok(event) => Arc::new(event),
             Err(reason) => return self.dead_letter(plugin, delivery, reason).await,
         };
-        let Some(handler) = Registry::event(plugin, &event.ty) else {
+        let Some(handler) = plugin.registrations().event_handler(&event.ty) else {
             return self.unlistened(plugin, delivery, &event.ty).await;
         };
         let attempt = delivery.attempt();
@@ -81,7 +80,7 @@ impl Events {
             travel: Travel::of(delivery.message()),
             attempt,
         };
-        let outcome = self.dispatcher.event(plugin, &handler, &event, cause).await;
+        let outcome = self.dispatcher.event(plugin, handler, &event, cause).await;
         match settle(&outcome, attempt, &plugin.policy().retry, fastrand::f64()) {
             Settlement::Ack => {
                 plugin.metrics().event(EventEnd::Ok);

@@ -34,6 +34,26 @@ impl Registrations {
         }
     }
 
+    /// Who answers a query: who registered the op, else the default.
+    pub fn query_handler(&self, op: &str) -> Option<&Arc<str>> {
+        self.named_query(op).or(self.any_query.as_ref())
+    }
+
+    /// Who gets an event: who registered the type, else the default.
+    pub fn event_handler(&self, ty: &str) -> Option<&Arc<str>> {
+        self.named_event(ty).or(self.any_event.as_ref())
+    }
+
+    /// Who registered the op.
+    pub fn named_query(&self, op: &str) -> Option<&Arc<str>> {
+        named(&self.queries, op)
+    }
+
+    /// Who registered the type.
+    pub fn named_event(&self, ty: &str) -> Option<&Arc<str>> {
+        named(&self.events, ty)
+    }
+
     /// How many declarations there are.
     pub fn count(&self) -> usize {
         self.queries.len()
@@ -119,4 +139,9 @@ impl Registrations {
     fn flaw(&mut self, text: String) {
         self.flaw.get_or_insert(text);
     }
+}
+
+fn named<'a>(list: &'a [(Arc<str>, String)], name: &str) -> Option<&'a Arc<str>> {
+    let found = list.iter().find(|(_, named)| named == name);
+    found.map(|(handler, _)| handler)
 }

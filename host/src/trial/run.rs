@@ -154,25 +154,17 @@ impl Candidate {
     /// The handler that a host would call, and the event as it would get there.
     fn message(&self, case: &Case, plugin: &Plugin) -> Result<(Arc<str>, Arc<CloudEvent>), String> {
         let registrations = plugin.registrations();
-        let named = |list: &[(Arc<str>, String)], ty: &str| {
-            let found = list.iter().find(|(_, named)| named == ty);
-            found.map(|(handler, _)| handler.clone())
-        };
         let (ty, handler) = match &case.comes {
-            Comes::Query(op) => (
-                op,
-                named(&registrations.queries, op).or_else(|| registrations.any_query.clone()),
-            ),
-            Comes::Event(ty) => (
-                ty,
-                named(&registrations.events, ty).or_else(|| registrations.any_event.clone()),
-            ),
+            Comes::Query(op) => (op, registrations.query_handler(op)),
+            Comes::Event(ty) => (ty, registrations.event_handler(ty)),
             Comes::Listener { handler, ty, .. } => {
                 let mut names = registrations.listeners.iter();
-                (ty, names.find(|name| ***name == **handler).cloned())
+                (ty, names.find(|name| ***name == **handler))
             }
         };
-        let handler = handler.ok_or_else(|| unregistered(&case.comes, plugin))?;
+        let handler = handler
+            .cloned()
+            .ok_or_else(|| unregistered(&case.comes, plugin))?;
         let attribute = &self.config.compat.transaction_attribute;
         let written = case.message.complete(ty, ID, SOURCE, attribute, None);
         // As it would come from outside, with the rules that it would have to keep.
