@@ -18,45 +18,45 @@ impl types::Host for State {}
 
 impl registration::Host for State {
     fn on_query(&mut self, handler: String, op: String) -> wasmtime::Result<()> {
-        let registrations = self.registering()?;
-        registrations.room().map_err(misused)?;
-        registrations.query(handler, op);
+        let registering = self.registering()?;
+        registering.room().map_err(misused)?;
+        registering.query(handler, op);
         Ok(())
     }
 
     fn on_any_query(&mut self, handler: String) -> wasmtime::Result<()> {
-        let registrations = self.registering()?;
-        registrations.room().map_err(misused)?;
-        registrations.any_query(handler);
+        let registering = self.registering()?;
+        registering.room().map_err(misused)?;
+        registering.any_query(handler);
         Ok(())
     }
 
     fn on_event(&mut self, handler: String, types: Vec<String>) -> wasmtime::Result<()> {
-        let registrations = self.registering()?;
+        let registering = self.registering()?;
         let handler = handler.into();
         for ty in types {
-            registrations.room().map_err(misused)?;
-            registrations.event(&handler, ty);
+            registering.room().map_err(misused)?;
+            registering.event(&handler, ty);
         }
         Ok(())
     }
 
     fn on_any_event(&mut self, handler: String) -> wasmtime::Result<()> {
-        let registrations = self.registering()?;
-        registrations.room().map_err(misused)?;
-        registrations.any_event(handler);
+        let registering = self.registering()?;
+        registering.room().map_err(misused)?;
+        registering.any_event(handler);
         Ok(())
     }
 
     fn on_listener(&mut self, handler: String) -> wasmtime::Result<()> {
-        let registrations = self.registering()?;
-        registrations.room().map_err(misused)?;
-        registrations.listener(handler);
+        let registering = self.registering()?;
+        registering.room().map_err(misused)?;
+        registering.listener(handler);
         Ok(())
     }
 
     fn reusable(&mut self) -> wasmtime::Result<()> {
-        self.registering()?.reusable = true;
+        self.registering()?.reusable();
         Ok(())
     }
 }

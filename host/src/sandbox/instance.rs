@@ -11,7 +11,7 @@ use super::bindings::conche::handler::types as wit;
 use super::bindings::exports::conche::handler::{event_handler, query_handler};
 use super::clock::{self, CpuClock};
 use super::failure::Failure;
-use super::registrations::Registrations;
+use super::registrations::{Registering, Registrations};
 use super::state::{Phase, State};
 use super::{
     Call, Compiled, Effects, EventOutcome, QueryOutcome, Tenant, Verdict, convert, guest_log,
@@ -118,7 +118,7 @@ impl Instance {
         compiled: &Compiled,
     ) -> Result<Result<Registrations, String>, Failure> {
         let limit = self.store.data().tenant.policy.limits.registrations;
-        self.begin(Phase::Registering(Box::new(Registrations::new(limit))));
+        self.begin(Phase::Registering(Box::new(Registering::new(limit))));
         let lifecycle = compiled.lifecycle.load(&mut self.store, &self.guest);
         let lifecycle = lifecycle.map_err(|error| failed(&mut self.store, &error, self.fuel))?;
         let result = self
@@ -130,14 +130,13 @@ impl Instance {
             .await;
         let answer = self.finish(result)?;
         let state = self.store.data_mut();
-        let Phase::Registering(registrations) = std::mem::replace(&mut state.phase, Phase::Idle)
+        let Phase::Registering(registering) = std::mem::replace(&mut state.phase, Phase::Idle)
         else {
             return Ok(Err("register ended in another phase".into()));
         };
-        Ok(match (answer, &registrations.flaw) {
-            (Err(text), _) => Err(format!("register failed: {text}")),
-            (Ok(()), Some(flaw)) => Err(flaw.clone()),
-            (Ok(()), None) => Ok(*registrations),
+        Ok(match answer {
+            Err(text) => Err(format!("register failed: {text}")),
+            Ok(()) => registering.finish(),
         })
     }
 

@@ -21,19 +21,18 @@ pub struct Registrations {
     pub listeners: Vec<Arc<str>>,
     /// The guest said that an instance may serve many calls.
     pub reusable: bool,
+}
+
+/// A `register` under way.
+pub(super) struct Registering {
+    found: Registrations,
+    /// How many declarations the policy allows.
+    limit: u32,
     /// The first thing that was wrong, if anything was.
-    pub(super) flaw: Option<String>,
-    pub(super) limit: u32,
+    flaw: Option<String>,
 }
 
 impl Registrations {
-    pub(super) fn new(limit: u32) -> Registrations {
-        Registrations {
-            limit,
-            ..Registrations::default()
-        }
-    }
-
     /// Who answers a query: who registered the op, else the default.
     pub fn query_handler(&self, op: &str) -> Option<&Arc<str>> {
         self.named_query(op).or(self.any_query.as_ref())
@@ -62,10 +61,32 @@ impl Registrations {
             + usize::from(self.any_query.is_some())
             + usize::from(self.any_event.is_some())
     }
+}
+
+impl Registering {
+    pub(super) fn new(limit: u32) -> Registering {
+        Registering {
+            found: Registrations::default(),
+            limit,
+            flaw: None,
+        }
+    }
+
+    /// What was declared, or the first thing that was wrong.
+    pub(super) fn finish(self) -> Result<Registrations, String> {
+        match self.flaw {
+            Some(flaw) => Err(flaw),
+            None => Ok(self.found),
+        }
+    }
+
+    pub(super) fn reusable(&mut self) {
+        self.found.reusable = true;
+    }
 
     /// An error once there are more than the policy allows: the guest is stopped then.
     pub(super) fn room(&self) -> Result<(), String> {
-        if self.count() < self.limit as usize {
+        if self.found.count() < self.limit as usize {
             return Ok(());
         }
         Err(format!(
@@ -78,50 +99,50 @@ impl Registrations {
         if self.too_long(&handler) || self.too_long(&op) {
             return;
         }
-        if self.queries.iter().any(|(_, taken)| *taken == op) {
+        if self.found.queries.iter().any(|(_, taken)| *taken == op) {
             return self.flaw(format!("query `{op}` is registered twice"));
         }
-        self.queries.push((handler.into(), op));
+        self.found.queries.push((handler.into(), op));
     }
 
     pub(super) fn any_query(&mut self, handler: String) {
         if self.too_long(&handler) {
             return;
         }
-        if self.any_query.is_some() {
+        if self.found.any_query.is_some() {
             return self.flaw("the default query is registered twice".into());
         }
-        self.any_query = Some(handler.into());
+        self.found.any_query = Some(handler.into());
     }
 
     pub(super) fn event(&mut self, handler: &Arc<str>, ty: String) {
         if self.too_long(handler) || self.too_long(&ty) {
             return;
         }
-        if self.events.iter().any(|(_, taken)| *taken == ty) {
+        if self.found.events.iter().any(|(_, taken)| *taken == ty) {
             return self.flaw(format!("event type `{ty}` is registered twice"));
         }
-        self.events.push((handler.clone(), ty));
+        self.found.events.push((handler.clone(), ty));
     }
 
     pub(super) fn any_event(&mut self, handler: String) {
         if self.too_long(&handler) {
             return;
         }
-        if self.any_event.is_some() {
+        if self.found.any_event.is_some() {
             return self.flaw("the default event is registered twice".into());
         }
-        self.any_event = Some(handler.into());
+        self.found.any_event = Some(handler.into());
     }
 
     pub(super) fn listener(&mut self, handler: String) {
         if self.too_long(&handler) {
             return;
         }
-        if self.listeners.iter().any(|taken| **taken == *handler) {
+        if self.found.listeners.iter().any(|taken| **taken == *handler) {
             return self.flaw(format!("listener `{handler}` is registered twice"));
         }
-        self.listeners.push(handler.into());
+        self.found.listeners.push(handler.into());
     }
 
     /// Names are kept as long as the version is.

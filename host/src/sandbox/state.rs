@@ -10,7 +10,7 @@ use super::clock::CpuClock;
 use super::failure::Raised;
 use super::limits::MemoryLimiter;
 use super::output::Output;
-use super::registrations::Registrations;
+use super::registrations::Registering;
 use super::stage::StoppedClock;
 use super::{Call, Effects, Tenant};
 use crate::envelope::CloudEvent;
@@ -53,7 +53,7 @@ pub(super) struct Logged {
 /// What the instance is doing.
 pub(super) enum Phase {
     Idle,
-    Registering(Box<Registrations>),
+    Registering(Box<Registering>),
     Calling(Box<Running>),
 }
 
@@ -164,7 +164,7 @@ impl State {
     }
 
     /// The registration under way, or a trap that says that there is none.
-    pub(super) fn registering(&mut self) -> wasmtime::Result<&mut Registrations> {
+    pub(super) fn registering(&mut self) -> wasmtime::Result<&mut Registering> {
         match &mut self.phase {
             Phase::Registering(registrations) => Ok(registrations),
             _ => Err(misused(
