@@ -37,11 +37,11 @@ pub(crate) fn subject(events: &EventsConfig, name: &str, delivery: &Delivery) ->
     events.dead_letter_subject(&format!("{durable}-{name}.{sequence}"))
 }
 
-/// Stores the delivery byte for byte, with the facts in headers. What the server or the stream does not
-/// take with them, or has headers that cannot be read or sent, is stored in chunks, at `<subject>.<n>` from 1 on, before
-/// the letter itself, which then has no body: chunk after chunk, the first
-/// `Conche-Dlq-Header-Bytes` are the headers as NATS writes them, the rest is the body. Done again,
-/// it stores nothing twice.
+/// Stores the delivery byte for byte, with the facts in headers. What the server or the stream does
+/// not take with them, or has headers that cannot be read or sent, is stored in chunks, at
+/// `<subject>.<n>` from 1 on, before the letter itself, which then has no body: chunk after chunk,
+/// the first `Conche-Dlq-Header-Bytes` are the headers as NATS writes them, the rest is the body.
+/// Done again, it stores nothing twice.
 ///
 /// # Errors
 /// The first that was not stored.

@@ -120,7 +120,7 @@ impl Nats {
 
     /// The largest message that a stream takes, in bytes, headers included.
     pub(crate) async fn largest_in(&self, stream: &str) -> Result<usize, NatsError> {
-        let found = info(&self.inner.sending.client, stream).await?;
+        let found = info(&self.inner.sending.client(), stream).await?;
         let max = self.max_payload();
         Ok(found.config.narrower_than(max).unwrap_or(max))
     }
@@ -130,7 +130,7 @@ impl Nats {
     pub(crate) async fn narrow_streams(&self, events: &EventsConfig) -> Vec<StreamFlaw> {
         let mut found = Vec::new();
         for wanted in Wanted::both(events) {
-            let info = info(&self.inner.sending.client, &wanted.name).await;
+            let info = info(&self.inner.sending.client(), &wanted.name).await;
             found.extend(info.ok().map(|info| info.config));
         }
         narrow(events, &found, self.max_payload())
