@@ -7,7 +7,7 @@ use fluent_uri::{Uri, UriRef};
 use percent_encoding::percent_decode_str;
 
 use super::Auth;
-use crate::settings::Secret;
+use crate::settings::{Secret, nearest};
 
 /// Context attributes of CloudEvents, and the members that JSON has beside them.
 const TAKEN_ATTRIBUTES: [&str; 10] = [
@@ -23,6 +23,9 @@ const TAKEN_ATTRIBUTES: [&str; 10] = [
     "data_base64",
 ];
 
+/// What can be logged, from the least to the most.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// The longest name of a stream, consumer part or queue group, in bytes.
 const MAX_NAME: usize = 128;
 
@@ -33,19 +36,39 @@ pub(super) fn url(text: &str) -> Result<String, String> {
     } else {
         format!("nats://{text}")
     };
-    let refused = || {
-        let shown = redacted(text);
-        format!("{shown:?} is no NATS URL: write nats://host:4222 or tls://host:4222")
-    };
-    let uri = Uri::parse(full.as_str()).map_err(|_| refused())?;
-    let scheme = uri.scheme().as_str();
-    let host = uri.authority().map(|a| a.host()).unwrap_or_default();
-    let port_is_one = uri.authority().is_none_or(|a| a.port_to_u16().is_ok());
-    if ["nats", "tls"].contains(&scheme) && !host.is_empty() && port_is_one {
-        Ok(full)
-    } else {
-        Err(refused())
+    match flaw(text, &full) {
+        None => Ok(full),
+        Some(flaw) => {
+            let shown = redacted(text);
+            Err(format!(
+                "{shown:?} is no NATS URL ({flaw}): write nats://host:4222 or tls://host:4222"
+            ))
+        }
     }
+}
+
+/// What is wrong with a server's URL, as it was written and with its scheme. Nothing of what stands
+/// in it is said: a part of a password may look like a path.
+fn flaw(text: &str, full: &str) -> Option<&'static str> {
+    if !text.contains("://") && text.contains(":/") {
+        return Some("two slashes follow a scheme");
+    }
+    let Ok(uri) = Uri::parse(full) else {
+        return Some("it is no URL at all");
+    };
+    if !["nats", "tls"].contains(&uri.scheme().as_str()) {
+        return Some("its scheme is neither nats nor tls");
+    }
+    let Some(server) = uri.authority().filter(|server| !server.host().is_empty()) else {
+        return Some("it names no host");
+    };
+    if server.port().is_some() && !matches!(server.port_to_u16(), Ok(Some(1..))) {
+        return Some("its port is no number from 1 to 65535");
+    }
+    let is_server_alone = ["", "/"].contains(&uri.path().as_str())
+        && uri.query().is_none()
+        && uri.fragment().is_none();
+    (!is_server_alone).then_some("nothing can follow the server")
 }
 
 /// The URL without the credentials in it.
@@ -129,15 +152,41 @@ pub(super) fn in_durable(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
-/// What `tracing` takes as a filter. A client logs nothing itself, so its program says what is logged.
+/// What `tracing` takes as a filter, without the spaces that it would take for a part of a target. A
+/// client logs nothing itself, so its program says what is logged.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let parts = text.split(',').map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() {
+        return Err("is empty: write a level such as info, or off".to_owned());
+    }
+    for part in &parts {
+        level(part)?;
+    }
+    let filter = parts.join(",");
     #[cfg(feature = "host")]
-    tracing_subscriber::EnvFilter::try_new(text).map_err(|error| {
+    tracing_subscriber::EnvFilter::try_new(&filter).map_err(|error| {
         format!(
             "{text:?} is no filter ({error}): write a level such as info, or TARGET=LEVEL pairs with commas"
         )
     })?;
-    Ok(text.to_owned())
+    Ok(filter)
+}
+
+/// A word by itself has to be a level: `tracing` would take another one for a target of which all is
+/// logged, and log nothing else.
+fn level(part: &str) -> Result<(), String> {
+    let names_target = part.contains(['=', '[']) || part.contains("::");
+    let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(part));
+    if names_target || is_level || ["0", "1", "2", "3", "4", "5"].contains(&part) {
+        return Ok(());
+    }
+    let hint = nearest(part, LEVELS).map(|near| format!(", did you mean {near:?}?"));
+    Err(format!(
+        "{part:?} is no level{}: there are {}; or write TARGET=LEVEL pairs with commas",
+        hint.unwrap_or_default(),
+        LEVELS.join(", ")
+    ))
 }
 
 /// A source with its placeholders; a URI reference once they are filled in.

@@ -54,14 +54,17 @@ pub(super) fn overlay(
     over(&mut raw.nats.client_id, e.text("NATS_CLIENT_ID"));
     over(&mut raw.events.durable, e.text("NATS_DURABLE_NAME"));
     if let Some(written) = e.text("NATS_WILDCARD_SUBJECT") {
-        let patterns: Result<Vec<_>, _> = list(&written.value)
-            .iter()
-            .map(|text| pattern(text))
-            .collect();
-        match patterns {
-            Ok(patterns) => raw.nats.namespace = Some(Written::new(patterns, written.origin)),
-            Err(problem) => e.mistakes.add(written.origin, "", problem),
+        let mut patterns = Vec::new();
+        for text in list(&written.value) {
+            match pattern(&text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(problem) => {
+                    let origin = written.origin.clone();
+                    e.mistakes.add(origin, "nats.namespace", problem);
+                }
+            }
         }
+        raw.nats.namespace = Some(Written::new(patterns, written.origin));
     }
     let attempts = e.number("NATS_MAX_RECONNECTS", "number of attempts", "6 attempts");
     over(

@@ -1,6 +1,7 @@
 //! `conche.toml` as written: which keys there are and of which kind. No defaults, no checks of
 //! one setting against another.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{ErrorAnswers, LogFormat};
@@ -14,6 +15,10 @@ pub(super) type Text = Option<Written<String>>;
 pub(super) type Number = Option<Written<u64>>;
 /// A duration.
 pub(super) type Time = Option<Written<Duration>>;
+
+/// What the largest memory can be, in bytes: one page at the least, and what the engine reserves for
+/// one, which is all that 32 bits reach.
+const MAX_MEMORY: RangeInclusive<u64> = 64 << 10..=4 << 30;
 
 /// Everything that was said, by whomever; the environment and flags are put over the file.
 #[derive(Debug, Clone, Default)]
@@ -226,7 +231,13 @@ impl RawEvents {
             }),
             max_bytes: s.value("max_bytes", |value| match value.as_str() {
                 Some("unlimited") => Ok(None),
-                _ => bytes(value).map(Some),
+                _ => match bytes(value)? {
+                    // To a server that would be as much as there is room for.
+                    0 => Err(Problem::Other(
+                        "0B keeps nothing: write \"unlimited\"".to_owned(),
+                    )),
+                    most => Ok(Some(most)),
+                },
             }),
             duplicate_window: s.duration("duplicate_window"),
             ack_wait: s.duration("ack_wait"),
@@ -242,7 +253,7 @@ impl RawCalls {
             guest_threads: s.whole("guest_threads", 1, 1_024),
             hop_limit: s.whole("hop_limit", 1, 1_000),
             request_timeout: s.duration("request_timeout"),
-            max_memory: s.bytes("max_memory"),
+            max_memory: s.bytes_within("max_memory", MAX_MEMORY),
             max_table_elements: s.whole("max_table_elements", 1, 10_000_000),
         }
     }
@@ -255,7 +266,7 @@ impl RawGateway {
             token: s.string("token"),
             token_file: s.string("token_file"),
             hosts: s.strings("hosts"),
-            max_body: s.bytes("max_body"),
+            max_body: s.bytes_within("max_body", 1..=u64::MAX),
             timeout: s.duration("timeout"),
         }
     }

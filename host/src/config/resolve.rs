@@ -231,6 +231,24 @@ impl Resolver<'_> {
         self.mistakes.add(origin, key, Problem::Other(why));
     }
 
+    /// A mistake in a value as it stands to another one: none that anybody made if a default stands in
+    /// for one of them, which could not be taken.
+    fn clash(&mut self, key: &'static str, other: &str, why: String) {
+        if !self.stands_in(key) && !self.stands_in(other) {
+            self.mistake(key, why);
+        }
+    }
+
+    fn stands_in(&self, key: &str) -> bool {
+        let is_default = |origin: &Origin| *origin == Origin::Default;
+        self.is_mistaken(key) && self.origins.get(key).is_none_or(is_default)
+    }
+
+    /// Whether it, or a part of it, could not be taken.
+    fn is_mistaken(&self, key: &str) -> bool {
+        self.mistakes.iter().any(|mistake| mistake.key == key)
+    }
+
     fn client_id(&mut self, written: Text) -> String {
         let host_name = self.machine.host_name.clone();
         self.checked(

@@ -9,6 +9,7 @@ use crate::settings::{Lookups, Mistakes};
 mod meaning;
 mod mistakes;
 mod sources;
+mod values;
 
 fn machine() -> Machine {
     Machine {

@@ -2,13 +2,13 @@
 //! for is a mistake. `-` and `_` are the same in a key.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Mistakes, Origin, Problem, Written, nearest, parse_bytes, parse_duration};
+use super::{ByteSize, Mistakes, Origin, Problem, Written, nearest, parse_bytes, parse_duration};
 use crate::subject::{SubjectPattern, is_reserved};
 
 const STRING: &str = "string: put it in quotes";
@@ -163,11 +163,20 @@ impl<'d> Section<'d> {
         })
     }
 
-    /// A subject pattern, or a list of them; none may be reserved.
+    /// A subject pattern, or a list of them; none may be reserved. What is no pattern is left out, so
+    /// that what is can be checked further.
     pub fn subjects(&mut self, key: &'static str) -> Option<Written<Vec<SubjectPattern>>> {
-        self.value(key, |value| {
-            texts(value)?.into_iter().map(pattern).collect()
-        })
+        let read = self.value(key, |value| {
+            Ok(texts(value)?.into_iter().map(pattern).collect::<Vec<_>>())
+        })?;
+        let mut patterns = Vec::new();
+        for result in read.value {
+            match result {
+                Ok(pattern) => patterns.push(pattern),
+                Err(problem) => self.mistake(read.origin.clone(), key, problem),
+            }
+        }
+        Some(Written::new(patterns, read.origin))
     }
 
     /// `true` or `false`.
@@ -214,6 +223,28 @@ impl<'d> Section<'d> {
     /// A number of bytes.
     pub fn bytes(&mut self, key: &'static str) -> Option<Written<u64>> {
         self.value(key, bytes)
+    }
+
+    /// A number of bytes within a range.
+    pub fn bytes_within(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Option<Written<u64>> {
+        self.value(key, |value| {
+            let found = bytes(value)?;
+            if range.contains(&found) {
+                return Ok(found);
+            }
+            let (least, most) = (ByteSize(*range.start()), ByteSize(*range.end()));
+            Err(Problem::Range {
+                found: ByteSize(found).to_string(),
+                range: match most.0 {
+                    u64::MAX => format!("at least {least}"),
+                    _ => format!("{least} to {most}"),
+                },
+            })
+        })
     }
 
     /// Any value, read by `read`.

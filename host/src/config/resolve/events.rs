@@ -8,8 +8,9 @@ use crate::config::{CompatConfig, ErrorAnswers, EventSubject, EventsConfig, chec
 use crate::settings::{ByteSize, Written, format_duration};
 use crate::subject::{SubjectPattern, check_literal};
 
-/// The server refuses a shorter one.
+/// The server refuses shorter ones.
 const ACK_WAIT_LEAST: Duration = Duration::from_secs(1);
+const DUPLICATE_WINDOW_LEAST: Duration = Duration::from_millis(100);
 
 impl Resolver<'_> {
     pub(super) fn events(&mut self, raw: RawEvents, namespace: &[SubjectPattern]) -> EventsConfig {
@@ -65,7 +66,7 @@ impl Resolver<'_> {
 
     /// A stream that took a query's subject would answer its asker with a publish ack.
     fn check_subjects(&mut self, subjects: &[SubjectPattern], namespace: &[SubjectPattern]) {
-        if subjects.is_empty() {
+        if subjects.is_empty() && !self.is_mistaken("events.subjects") {
             let why = "is empty: name what the stream takes, such as \"org.cyverse.events.>\"";
             self.mistake("events.subjects", why.to_owned());
         }
@@ -81,18 +82,24 @@ impl Resolver<'_> {
                      answer queries; narrow one of them",
                     from.unwrap_or_default()
                 );
-                self.mistake("events.subjects", why);
+                self.clash("events.subjects", "nats.namespace", why);
             }
         }
     }
 
     fn check_times(&mut self, events: &EventsConfig) {
-        if !events.ack_wait.is_zero() && events.ack_wait < ACK_WAIT_LEAST {
-            let shown = format_duration(events.ack_wait);
-            self.mistake(
-                "events.ack_wait",
-                format!("{shown} is out of range: at least 1s"),
-            );
+        for (key, time, least) in [
+            ("events.ack_wait", events.ack_wait, ACK_WAIT_LEAST),
+            (
+                "events.duplicate_window",
+                events.duplicate_window,
+                DUPLICATE_WINDOW_LEAST,
+            ),
+        ] {
+            if !time.is_zero() && time < least {
+                let (time, least) = (format_duration(time), format_duration(least));
+                self.mistake(key, format!("{time} is out of range: at least {least}"));
+            }
         }
         match events.max_age {
             Some(age) if age.is_zero() => {
@@ -108,7 +115,7 @@ impl Resolver<'_> {
                     format_duration(events.duplicate_window),
                 );
                 let why = format!("{age} is below events.duplicate_window, {window}: lower that");
-                self.mistake("events.max_age", why);
+                self.clash("events.max_age", "events.duplicate_window", why);
             }
             _ => {}
         }
@@ -158,6 +165,8 @@ impl Resolver<'_> {
                 let why = "is empty: write \"type\", or the subjects that events travel on";
                 self.mistake(key, why.to_owned());
             }
+            // One of those that could not be taken may be the one that takes it.
+            let subjects = (!self.is_mistaken("events.subjects")).then_some(subjects);
             for (i, subject) in fixed.iter().enumerate() {
                 if let Err(why) = fixed_subject(subject, &fixed[..i], subjects) {
                     self.mistake(key, why);
@@ -168,7 +177,12 @@ impl Resolver<'_> {
     }
 }
 
-fn fixed_subject(text: &str, before: &[String], subjects: &[SubjectPattern]) -> Result<(), String> {
+/// `subjects` are those that the stream takes, if all of them are known.
+fn fixed_subject(
+    text: &str,
+    before: &[String],
+    subjects: Option<&[SubjectPattern]>,
+) -> Result<(), String> {
     if text == "type" {
         return Err("\"type\" stands by itself: write it without other subjects".to_owned());
     }
@@ -176,11 +190,11 @@ fn fixed_subject(text: &str, before: &[String], subjects: &[SubjectPattern]) -> 
         return Err(format!("{text:?} is there twice"));
     }
     check_literal(text).map_err(|e| e.to_string())?;
-    if subjects.iter().any(|pattern| pattern.matches(text)) {
-        return Ok(());
+    match subjects {
+        Some(subjects) if !subjects.iter().any(|pattern| pattern.matches(text)) => Err(format!(
+            "{text:?} is taken by none of events.subjects, {}: add it there, or write \"type\"",
+            show_patterns(subjects)
+        )),
+        _ => Ok(()),
     }
-    Err(format!(
-        "{text:?} is taken by none of events.subjects, {}: add it there, or write \"type\"",
-        show_patterns(subjects)
-    ))
 }

@@ -56,10 +56,15 @@ impl Resolver<'_> {
     ) -> PluginsConfig {
         let dir = self.path("plugins.dir", raw.dir, Path::new(defaults::PLUGINS));
         let policies = self.path("plugins.policies", raw.policies, &dir);
+        // Nobody chose what stands in for a bound that could not be taken.
+        let bound = |key, most| match self.stands_in(key) {
+            true => usize::MAX,
+            false => most,
+        };
         let bounds = HostBounds {
             slots: calls.slots,
-            max_memory_bytes: calls.max_memory_bytes,
-            max_table_elements: calls.max_table_elements,
+            max_memory_bytes: bound("calls.max_memory", calls.max_memory_bytes),
+            max_table_elements: bound("calls.max_table_elements", calls.max_table_elements),
             namespace: listened.0.to_vec(),
             events: listened.1.to_vec(),
         };
@@ -93,7 +98,7 @@ impl Resolver<'_> {
                 let (dir, watched) = (dir.display(), watched.display());
                 let why =
                     format!("{dir} is inside {key}, {watched}, which is watched: move it out");
-                self.mistake("cache.dir", why);
+                self.clash("cache.dir", key, why);
                 break;
             }
         }
@@ -137,7 +142,9 @@ impl Resolver<'_> {
                 "{address} can be reached from other machines: set token_file or token in \
                  [gateway], or CONCHE_GATEWAY_TOKEN; or listen on 127.0.0.1"
             );
-            self.mistake("gateway.listen", why);
+            if !self.stands_in("gateway.token_file") {
+                self.clash("gateway.listen", "gateway.token", why);
+            }
         }
         let max_body = self.size("gateway.max_body", raw.max_body, defaults::GATEWAY_MAX_BODY);
         GatewayConfig {
@@ -200,7 +207,7 @@ impl Resolver<'_> {
                 "{address} is gateway.listen too ({}): probes have a listener of their own",
                 from.unwrap_or_default()
             );
-            self.mistake("health.listen", why);
+            self.clash("health.listen", "gateway.listen", why);
         }
         HealthConfig { listen }
     }

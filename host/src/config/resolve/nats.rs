@@ -66,7 +66,7 @@ impl Resolver<'_> {
     fn namespace(&mut self, written: Option<Written<Vec<SubjectPattern>>>) -> Vec<SubjectPattern> {
         let default = defaults::NAMESPACE.parse().into_iter().collect();
         let namespace = self.take("nats.namespace", written, default, |n| show_patterns(n));
-        if namespace.is_empty() {
+        if namespace.is_empty() && !self.is_mistaken("nats.namespace") {
             let why = "is empty: name a pattern that query ops must match, such as \"cyverse.>\"";
             self.mistake("nats.namespace", why.to_owned());
         }
@@ -124,16 +124,12 @@ impl Resolver<'_> {
         match (user, password) {
             (Some(user), Some(password)) => return Auth::UserPassword { user, password },
             (Some(_), None) if !password_written => {
-                self.mistake(
-                    "nats.auth.user",
-                    "has no password: set one beside it".to_owned(),
-                );
+                let why = "has no password: set one beside it".to_owned();
+                self.clash("nats.auth.user", "nats.auth.password", why);
             }
             (None, Some(_)) => {
-                self.mistake(
-                    "nats.auth.password",
-                    "has no user: set one beside it".to_owned(),
-                );
+                let why = "has no user: set one beside it".to_owned();
+                self.clash("nats.auth.password", "nats.auth.user", why);
             }
             _ => {}
         }
@@ -164,10 +160,12 @@ impl Resolver<'_> {
         };
         match (&tls.cert, &tls.key) {
             (Some(_), None) => {
-                self.mistake("nats.tls.cert", "has no key: set one beside it".to_owned());
+                let why = "has no key: set one beside it".to_owned();
+                self.clash("nats.tls.cert", "nats.tls.key", why);
             }
             (None, Some(_)) => {
-                self.mistake("nats.tls.key", "has no cert: set one beside it".to_owned());
+                let why = "has no cert: set one beside it".to_owned();
+                self.clash("nats.tls.key", "nats.tls.cert", why);
             }
             _ => {}
         }

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn check(text: &str, expected: &str) {
+pub(super) fn check(text: &str, expected: &str) {
     check_in(&[], text, expected);
 }
 
-fn check_in(variables: &[(&str, &str)], text: &str, expected: &str) {
+pub(super) fn check_in(variables: &[(&str, &str)], text: &str, expected: &str) {
     let found = resolve(Mode::Run, &Flags::default(), variables, text);
     assert_eq!(
         found.err().map(|m| m.to_string()).unwrap_or_default(),
@@ -63,7 +63,7 @@ fn all_mistakes_come_at_once() {
     NATS_QUEUE_GROUP: "a b" is no queue group: ' ' can't be in it
     NATS_RECONNECT_WAIT: "soon" is no number of seconds: write a whole number, or -1 for 10 s
     NATS_REQUEST_TIMEOUT: 0s is no time to wait: write a longer one
-    NATS_URL: "http://…@b" is no NATS URL: write nats://host:4222 or tls://host:4222
+    NATS_URL: "http://…@b" is no NATS URL (its scheme is neither nats nor tls): write nats://host:4222 or tls://host:4222
     NATS_WILDCARD_SUBJECT: subject `cyverse..users` has an empty token: a dot too many
     etc/conche.toml:2: sourc: unknown key, did you mean `source`?
     etc/conche.toml:4: nats.urlz: unknown key, did you mean `urls`?
@@ -81,24 +81,53 @@ fn all_mistakes_come_at_once() {
 }
 
 #[test]
-fn urls() {
-    let why = "is no NATS URL: write nats://host:4222 or tls://host:4222";
-    for url in ["http://a", "nats://", "nats://a:99999", "a b", "nats://a:x"] {
-        check_in(
-            &[("NATS_URL", url)],
-            "",
-            &format!("NATS_URL: {url:?} {why}"),
-        );
-    }
-    let url = "http://u:pw@host";
+fn each_of_a_list_is_looked_at() {
     check_in(
-        &[("NATS_URL", url)],
+        &[("NATS_WILDCARD_SUBJECT", "a..b,x.>.y,c.>")],
         "",
-        &format!("NATS_URL: \"http://…@host\" {why}"),
+        "NATS_WILDCARD_SUBJECT: subject `a..b` has an empty token: a dot too many\n\
+         NATS_WILDCARD_SUBJECT: subject `x.>.y` has `>` before its last token",
     );
     check(
-        "nats.urls = []",
-        "etc/conche.toml:1: nats.urls: is empty: name at least one server",
+        "[nats]\nnamespace = ['$SYS.>', 'conche.>']\n[plugins.default.grants]\nquery = ['a..b', 'x.>.y']",
+        "etc/conche.toml:2: nats.namespace: \"$SYS.>\" is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host\n\
+         etc/conche.toml:2: nats.namespace: \"conche.>\" is reserved: what begins with `$`, `_INBOX.` or `conche.` belongs to the host\n\
+         etc/conche.toml:4: plugins.default.grants.query: subject `a..b` has an empty token: a dot too many\n\
+         etc/conche.toml:4: plugins.default.grants.query: subject `x.>.y` has `>` before its last token",
+    );
+}
+
+/// A default stands in for what could not be taken, and nobody wrote that.
+#[test]
+fn no_mistake_makes_another_one() {
+    let check = |text: &str, expected: &str| check(text, &format!("etc/conche.toml:1: {expected}"));
+    check(
+        "events.max_age = '3x'\nevents.duplicate_window = '40d'",
+        "events.max_age: \"3x\" is no duration: write \"30d\", or \"unlimited\"",
+    );
+    check(
+        "events.subjects = ['a..b']\ncompat.event_subject = 'a.b'",
+        "events.subjects: subject `a..b` has an empty token: a dot too many",
+    );
+    check(
+        "nats.namespace = 5\nevents.subjects = 'cyverse.events.>'",
+        "nats.namespace: 5 is no list of strings",
+    );
+    check(
+        "nats.auth.password = 5\nnats.auth.user = 'a'",
+        "nats.auth.password: 5 is no string: put it in quotes",
+    );
+    check(
+        "gateway.token = 5\ngateway.listen = '0.0.0.0:80'",
+        "gateway.token: 5 is no string: put it in quotes",
+    );
+    check(
+        "health.listen = '8081'\ngateway.listen = '127.0.0.1:8081'",
+        "health.listen: \"8081\" is no address to listen on: write an IP address and a port, such as 127.0.0.1:8080, or off",
+    );
+    check(
+        "calls.max_memory = '999GiB'\nplugins.default.limits.memory = '1GiB'",
+        "calls.max_memory: 999GiB is out of range: 64KiB to 4GiB",
     );
 }
 
@@ -189,6 +218,10 @@ fn times_of_events() {
     check(
         "events.ack_wait = '10ms'",
         "etc/conche.toml:1: events.ack_wait: 10ms is out of range: at least 1s",
+    );
+    check(
+        "events.duplicate_window = '10ms'",
+        "etc/conche.toml:1: events.duplicate_window: 10ms is out of range: at least 100ms",
     );
     check(
         "events.max_age = '1m'",

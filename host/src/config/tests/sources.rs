@@ -191,7 +191,7 @@ fn own_variables() {
 
 #[test]
 fn flags_over_environment_over_file() {
-    let text = "nats.urls = 'file:1'\nplugins.dir = 'file'\nlog.level = 'file'";
+    let text = "nats.urls = 'file:1'\nplugins.dir = 'file'\nlog.level = 'warn'";
     let variables = [("NATS_URL", "env:1"), ("CONCHE_PLUGINS", "env")];
     let flags = Flags {
         nats_url: Some("flag:1".to_owned()),
@@ -209,7 +209,7 @@ fn flags_over_environment_over_file() {
         Path::new("/srv/env"),
         "from the working directory"
     );
-    assert_eq!(config.log.level, "file");
+    assert_eq!(config.log.level, "warn");
     assert_eq!(config.gateway.listen, Some(([127, 0, 0, 1], 9000).into()));
     assert_eq!(
         (config.health.listen, config.log.format),
@@ -227,7 +227,7 @@ fn flags_over_environment_over_file() {
         "{lines}"
     );
     assert!(
-        lines.contains("log.level = file (etc/conche.toml:3)"),
+        lines.contains("log.level = warn (etc/conche.toml:3)"),
         "{lines}"
     );
 }
