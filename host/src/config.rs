@@ -69,7 +69,8 @@ pub struct NatsConfig {
     pub queue_group: String,
     /// What query ops must match; what a default-query registration subscribes.
     pub namespace: Vec<SubjectPattern>,
-    /// Attempts before the host gives up and exits; `None` is for ever, 0 is not once.
+    /// Attempts to connect again before the host gives up and exits, at the start those after the first;
+    /// `None` is for ever, 0 is not once.
     pub max_reconnects: Option<u32>,
     /// Before the first attempt; doubled up to `reconnect_wait`.
     pub reconnect_first: Duration,
@@ -287,7 +288,7 @@ impl Config {
 impl Mode {
     /// Whether messages come over the in-process bus.
     pub fn is_embedded(self) -> bool {
-        self != Mode::Run
+        matches!(self, Mode::Dev | Mode::Call)
     }
 }
 

@@ -65,6 +65,7 @@ fn dev_opens_the_gateway_and_grants_everything() {
     );
     assert!(dev.mode.is_embedded());
     let call = resolve(Mode::Call, &Flags::default(), &[], "").unwrap();
+    assert!(call.mode.is_embedded() && !Mode::Health.is_embedded());
     assert_eq!((call.gateway.listen, call.health.listen), (None, None));
 }
 
