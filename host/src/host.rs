@@ -5,11 +5,9 @@ mod probes;
 mod streams;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -27,12 +25,14 @@ use crate::metrics::Metrics;
 use crate::nats::{ConnectError, Nats};
 use crate::outbound::watch::Match;
 use crate::outbound::{self, Outbound};
-use crate::reload::{Reload, Report};
+use crate::reload::{self, Reload, Report};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::shutdown::Shutdown;
 use crate::source::Source;
 use crate::watch::Watch;
 use probes::Probes;
+
+pub use crate::reload::NoDirectory;
 
 /// Component instances for each slot: running ones, idle ones, those being tried.
 const INSTANCES_PER_SLOT: u32 = 4;
@@ -57,19 +57,6 @@ pub struct Host {
     probes: Probes,
     report: watch::Receiver<Report>,
     shutdown: Shutdown,
-}
-
-/// The plugins or the policies directory is not there: a mistake of the configuration.
-#[derive(Debug, Error)]
-#[error(
-    "{holds} directory `{}` does not exist or is no directory: create it, or name another",
-    .dir.display()
-)]
-pub struct NoDirectory {
-    /// What should lie in it.
-    pub holds: &'static str,
-    /// As it was configured.
-    pub dir: PathBuf,
 }
 
 impl Runtimes {
@@ -105,8 +92,7 @@ impl Host {
         shutdown: Shutdown,
     ) -> anyhow::Result<Host> {
         let config = Arc::new(config);
-        check_directory("plugins", &config.plugins.dir)?;
-        check_directory("policies", &config.plugins.policies)?;
+        check_directories(&config)?;
         // What can be refused by the machine comes before anybody is served.
         let gateway = match config.gateway.listen {
             Some(address) => Some(listen(address, "--listen, or listen in [gateway]").await?),
@@ -256,14 +242,9 @@ async fn glance(config: Arc<Config>, nats: Nats, shutdown: Shutdown) {
     }
 }
 
-fn check_directory(holds: &'static str, dir: &Path) -> Result<(), NoDirectory> {
-    match dir.is_dir() {
-        true => Ok(()),
-        false => Err(NoDirectory {
-            holds,
-            dir: dir.to_owned(),
-        }),
-    }
+fn check_directories(config: &Config) -> Result<(), NoDirectory> {
+    let first = reload::missing(&config.plugins).into_iter().next();
+    first.map_or(Ok(()), Err)
 }
 
 /// Connects, or makes a bus.

@@ -2,6 +2,7 @@
 //! swaps them in. Whatever goes wrong before the swap leaves the old version serving.
 
 mod checks;
+mod directories;
 mod files;
 mod refusal;
 mod report;
@@ -27,7 +28,8 @@ use settling::Settling;
 use topology::{Topology, Unheard};
 
 pub use checks::{Denied, denials, registrations as check_registrations};
-pub use files::{read_component, read_policy};
+pub use directories::{Entry, NoDirectory, entries, missing};
+pub use files::{policy_of, policy_path, read_component, read_policy};
 pub use refusal::{NoPolicy, Refusal};
 pub use report::{Report, Standing};
 

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::Args;
-use conche::config::{Config, Flags, Mode, lookups};
+use conche::config::{Config, Flags, Mode};
 use conche::doctor::{self, Examined, Finding, Severity, Wants};
 use conche::host;
 use conche::nats::ConnectError;
-use conche::policy::{PluginName, PolicyFile};
+use conche::plugin::RegisterError;
+use conche::policy::PluginName;
+use conche::reload::{self, Denied, Entry, NoPolicy};
 use conche::sandbox::Sandbox;
 
 use super::options::Common;
@@ -101,37 +102,43 @@ fn no_connection(error: ConnectError) -> ExitCode {
     ExitCode::from(EXIT_CONNECTION)
 }
 
-/// What the plugins in the directory register; those that a host would refuse are findings.
+/// What the plugins in the directory register; those that a host would refuse are findings, as is
+/// what it would pass over, or not start with.
 async fn load(config: &Config, wants: &mut Wants) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let dir = &config.plugins.dir;
-    let shown = dir.display();
-    if !dir.is_dir() {
-        let what = format!("plugins directory `{shown}` does not exist or is no directory");
-        findings.push(refusal(
-            what,
-            "create it, or name another: --plugins".to_owned(),
-        ));
-        return Ok(findings);
+    for missing in reload::missing(&config.plugins) {
+        let mend = format!("{}: --{}", missing.mend(), missing.holds);
+        findings.push(refusal(missing.what(), mend));
     }
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read `{shown}`"))?;
-    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| Ok(entry?.path())).collect();
-    let paths = paths.map_err(|error: std::io::Error| error);
-    let mut paths = paths.with_context(|| format!("cannot read `{shown}`"))?;
-    paths.retain(|path| path.extension().is_some_and(|it| it == "wasm"));
-    paths.sort();
-    if paths.is_empty() {
+    // What cannot be read is among them.
+    let mut entries = reload::entries(&config.plugins.dir).unwrap_or_default();
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    if entries.is_empty() {
         return Ok(findings);
     }
     let sandbox = Arc::new(host::sandbox(config)?);
-    for path in paths {
-        if let Err(error) = load_one(config, &sandbox, &path, wants).await {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let what = format!("a host would refuse {name}: {error:#}");
-            findings.push(refusal(
-                what.replace('\n', "; "),
-                format!("conche inspect {} shows what it is", path.display()),
-            ));
+    for Entry { path, name } in entries {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = match name {
+            Ok(name) => name,
+            Err(reason) => {
+                let what = format!("a host passes over {file}: {reason}");
+                let mend = format!("rename or remove {}", path.display());
+                findings.push(Finding {
+                    severity: Severity::Warning,
+                    ..refusal(what, mend)
+                });
+                continue;
+            }
+        };
+        if let Err(error) = load_one(config, &sandbox, (&name, &path), wants).await {
+            let mend = mend(&error, &path, &reload::policy_path(&config.plugins, &name));
+            let text = format!("{error:#}");
+            // The line that mends it may end the text.
+            let text = text.strip_suffix(&mend).unwrap_or(&text);
+            let text = text.trim_end_matches(": ").replace('\n', "; ");
+            let what = format!("a host would refuse {file}: {text}");
+            findings.push(refusal(what, mend));
         }
     }
     Ok(findings)
@@ -140,31 +147,32 @@ async fn load(config: &Config, wants: &mut Wants) -> anyhow::Result<Vec<Finding>
 async fn load_one(
     config: &Config,
     sandbox: &Arc<Sandbox>,
-    path: &Path,
+    (name, path): (&PluginName, &Path),
     wants: &mut Wants,
 ) -> anyhow::Result<()> {
     let opened = single::open_in(sandbox, path)?;
-    let policy = policy(config, &opened.name)?;
+    let policy = reload::policy_of(name, &config.plugins)?;
     let loaded = opened.load(config, policy).await?;
     loaded.denied(config).await?;
     wants.add_plugin(&loaded.plugin);
     Ok(())
 }
 
-/// The plugin's policy, as a host has it.
-fn policy(config: &Config, name: &PluginName) -> anyhow::Result<conche::policy::Policy> {
-    let path = config.plugins.policies.join(format!("{name}.toml"));
-    let shown = path.display().to_string();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{shown}`")),
-    };
-    let file = PolicyFile {
-        path: &shown,
-        text: text.as_deref(),
-    };
-    Ok(config.plugins.rules.resolve(file, lookups())?)
+/// What to do about a plugin that a host would refuse.
+fn mend(error: &anyhow::Error, path: &Path, policy: &Path) -> String {
+    let (path, shown) = (path.display(), policy.display());
+    if let Some(line) = error.downcast_ref::<Denied>().and_then(Denied::mend) {
+        line
+    } else if error.is::<NoPolicy>() {
+        format!("edit {shown}")
+    } else if error.is::<Denied>() || error.is::<RegisterError>() {
+        match policy.is_file() {
+            true => format!("conche check {path} --policy {shown} says what it needs"),
+            false => format!("conche check {path} says what it needs"),
+        }
+    } else {
+        format!("put a component that this user may read at {path}, or remove it")
+    }
 }
 
 fn refusal(what: String, mend: String) -> Finding {

@@ -10,6 +10,9 @@ use crate::policy;
 use crate::sandbox::has_interface;
 use crate::subject::{SubjectError, SubjectPattern, check_literal, is_reserved};
 
+const WIDEN_NAMESPACE: &str = "set NATS_WILDCARD_SUBJECT, or rename the op";
+const ADD_SUBJECT: &str = "add its subject to [events] subjects";
+
 /// Why a registration cannot be.
 #[derive(Debug, Error)]
 pub enum Denied {
@@ -36,9 +39,7 @@ pub enum Denied {
         flaw: SubjectError,
     },
     /// Outside what this host answers.
-    #[error(
-        "registers query `{op}` outside the namespace {namespace}: set NATS_WILDCARD_SUBJECT, or rename the op"
-    )]
+    #[error("registers query `{op}` outside the namespace {namespace}: {WIDEN_NAMESPACE}")]
     OutsideNamespace {
         /// The op.
         op: String,
@@ -58,7 +59,7 @@ pub enum Denied {
     Unchecked(SendError),
     /// Such events never come.
     #[error(
-        "listens to `{ty}`, which no stream takes (stream `{stream}` takes {subjects}): add its subject to [events] subjects"
+        "listens to `{ty}`, which no stream takes (stream `{stream}` takes {subjects}): {ADD_SUBJECT}"
     )]
     NoStream {
         /// The type.
@@ -87,6 +88,18 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// The line that mends it, where one does; its text ends with that.
+    pub fn mend(&self) -> Option<String> {
+        match self {
+            Denied::NotGranted { refusal, .. } | Denied::DefaultNotGranted(refusal) => {
+                refusal.line()
+            }
+            Denied::NoStream { .. } => Some(ADD_SUBJECT.to_owned()),
+            Denied::OutsideNamespace { .. } => Some(WIDEN_NAMESPACE.to_owned()),
+            _ => None,
+        }
+    }
+
     /// Whether it may be otherwise in a while, without a change of the plugin: the server's word.
     pub(super) fn may_pass(&self) -> bool {
         matches!(

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 
+use super::directories::{self, Entry, NoDirectory};
 use super::refusal::{NoPolicy, Refusal};
 use crate::config::PluginsConfig;
 use crate::policy::{PluginName, Policy, PolicyFile};
@@ -29,8 +30,8 @@ pub(super) struct Files {
     digests: HashMap<PathBuf, (Stamp, Digest)>,
     /// Files that look like plugins and are none, and why.
     pub(super) passed_over: BTreeMap<PathBuf, String>,
-    /// Why the directory could not be read at the last look.
-    pub(super) unreadable: Option<String>,
+    /// Directories that could not be read at the last look, and why.
+    pub(super) unreadable: BTreeMap<PathBuf, String>,
 }
 
 /// One `.wasm` file, and the policy beside it.
@@ -60,27 +61,24 @@ impl Files {
     /// All plugins there are. `None`: a directory cannot be read, so nobody can say. Blocks, for
     /// as long as what policies refer to takes to be read.
     pub(super) fn look(&mut self, config: &PluginsConfig) -> Option<Vec<Found>> {
-        let listed = match list(config) {
-            Ok(listed) => listed,
-            Err((directory, error)) => {
-                let (directory, reason) = (directory.display(), Some(error.to_string()));
-                if self.unreadable != reason {
-                    warn!(%directory, %error, "cannot read a directory: what serves goes on");
-                    self.unreadable = reason;
-                }
+        self.tell_unreadable(directories::missing(config));
+        if !self.unreadable.is_empty() {
+            return None;
+        }
+        let entries = match directories::entries(&config.dir) {
+            Ok(entries) => entries,
+            Err(cause) => {
+                let (holds, dir) = ("plugins", config.dir.clone());
+                self.tell_unreadable(vec![NoDirectory { holds, dir, cause }]);
                 return None;
             }
         };
-        if self.unreadable.take().is_some() {
-            info!(directory = %config.dir.display(), "plugins and policies can be read again");
-        }
         let mut passed_over = BTreeMap::new();
         let mut all = Vec::new();
-        for path in listed {
-            match plugin_name(&path) {
-                None => {}
-                Some(Err(reason)) => drop(passed_over.insert(path, reason)),
-                Some(Ok(name)) => all.extend(self.find(name, path, config)),
+        for Entry { path, name } in entries {
+            match name {
+                Err(reason) => drop(passed_over.insert(path, reason)),
+                Ok(name) => all.extend(self.find(name, path, config)),
             }
         }
         for (file, reason) in &passed_over {
@@ -95,19 +93,39 @@ impl Files {
         Some(all)
     }
 
+    /// Each directory once, when it goes and when it is back.
+    fn tell_unreadable(&mut self, missing: Vec<NoDirectory>) {
+        let missing = missing.into_iter().map(|it| (it.dir, it.cause.to_string()));
+        let missing: BTreeMap<_, _> = missing.collect();
+        for (dir, error) in &missing {
+            if self.unreadable.get(dir) != Some(error) {
+                warn!(directory = %dir.display(), error, "cannot read a directory: what serves goes on");
+            }
+        }
+        for dir in self
+            .unreadable
+            .keys()
+            .filter(|dir| !missing.contains_key(*dir))
+        {
+            info!(directory = %dir.display(), "a directory can be read again");
+        }
+        self.unreadable = missing;
+    }
+
     /// The plugin at a path; `None` if it was removed since the directory was listed.
     fn find(&mut self, name: PluginName, path: PathBuf, config: &PluginsConfig) -> Option<Found> {
         let metadata = metadata(&path).transpose()?;
         let modified = metadata.as_ref().ok().and_then(|it| it.modified().ok());
         let digest = metadata.and_then(|metadata| self.digest(&path, &metadata));
-        let policy_path = config.policies.join(format!("{name}.toml"));
+        let digest = digest.map_err(|reason| unreadable(&path, &reason));
+        let policy_path = policy_path(config, &name);
         let text = read_policy(&policy_path);
         let is_blank = |text: &Option<String>| text.as_ref().is_none_or(|it| it.trim().is_empty());
         Some(Found {
             name,
             digest,
             policy_is_blank: text.as_ref().is_ok_and(is_blank),
-            policy: policy(&policy_path, text, config),
+            policy: resolved(&policy_path, text, config),
             modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
             path,
         })
@@ -140,14 +158,13 @@ impl Found {
     /// They cannot be read, or are no longer those of the digest: the next look sees to that.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Refusal> {
         let digest = self.digest.clone().map_err(Refusal::Unreadable)?;
-        let bytes = metadata(&self.path)
-            .and_then(|there| there.ok_or_else(|| "is gone".to_owned()))
-            .and_then(|there| read(&self.path, &there, COMPONENT_BYTES_MAX))
-            .map_err(Refusal::Unreadable)?;
-        if Digest::of(&bytes) != digest {
-            return Err(Refusal::Unreadable("changes while it is read".to_owned()));
-        }
-        Ok(bytes)
+        let bytes = read_component(&self.path).and_then(|bytes| {
+            let is_same = Digest::of(&bytes) == digest;
+            is_same
+                .then_some(bytes)
+                .ok_or_else(|| "changes while it is read".to_owned())
+        });
+        bytes.map_err(|reason| Refusal::Unreadable(unreadable(&self.path, &reason)))
     }
 }
 
@@ -168,24 +185,23 @@ impl Stamp {
     }
 }
 
-/// What lies in the plugins directory, if the policies can be read, too: that none is there while
-/// all of them are away does not mean that nobody wrote one.
-fn list(config: &PluginsConfig) -> Result<Vec<PathBuf>, (&Path, io::Error)> {
-    let entries = std::fs::read_dir(&config.dir);
-    let listed = entries.and_then(|entries| {
-        let path = |entry: io::Result<std::fs::DirEntry>| Ok(entry?.path());
-        entries.map(path).collect::<io::Result<Vec<_>>>()
-    });
-    let listed = listed.map_err(|error| (&*config.dir, error))?;
-    match config.policies.metadata() {
-        Ok(there) if there.is_dir() => Ok(listed),
-        Ok(_) => Err((&config.policies, io::ErrorKind::NotADirectory.into())),
-        Err(error) => Err((&config.policies, error)),
-    }
+/// The policy of a plugin, as a host has it. Blocks, for as long as what it refers to takes to be
+/// read.
+///
+/// # Errors
+/// [`NoPolicy`]
+pub fn policy_of(name: &PluginName, config: &PluginsConfig) -> Result<Policy, NoPolicy> {
+    let path = policy_path(config, name);
+    resolved(&path, read_policy(&path), config)
+}
+
+/// Where the policy of a plugin lies, if there is one.
+pub fn policy_path(config: &PluginsConfig, name: &PluginName) -> PathBuf {
+    config.policies.join(format!("{name}.toml"))
 }
 
 /// The policy that a text is under the operator's rules.
-fn policy(
+fn resolved(
     path: &Path,
     text: Result<Option<String>, String>,
     config: &PluginsConfig,
@@ -202,19 +218,8 @@ fn policy(
     resolved.map_err(NoPolicy::Mistakes)
 }
 
-/// The plugin that a path names, or why it names none; `None` for files of other kinds.
-fn plugin_name(path: &Path) -> Option<Result<PluginName, String>> {
-    // Editors and copying tools begin their temporary files with a dot.
-    if path.file_name()?.as_encoded_bytes().starts_with(b".") {
-        return None;
-    }
-    match path.extension()?.to_str()? {
-        "wasm" => Some(PluginName::of_file(path).map_err(|error| error.to_string())),
-        "cwasm" => Some(Err(
-            "is compiled machine code, which is never loaded: drop the .wasm component".to_owned(),
-        )),
-        _ => None,
-    }
+fn unreadable(path: &Path, reason: &str) -> String {
+    format!("cannot read `{}`: {reason}", path.display())
 }
 
 /// What a path leads to; `None` if there is nothing at the path itself.

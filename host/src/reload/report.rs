@@ -16,8 +16,8 @@ pub struct Report {
     pub plugins: BTreeMap<PluginName, Standing>,
     /// Files that are no plugins and yet look like some, and why they are passed over.
     pub passed_over: BTreeMap<PathBuf, String>,
-    /// Why the directory could not be read; then the rest is what the look before found.
-    pub unreadable: Option<String>,
+    /// Directories that could not be read, and why; then the rest is what the look before found.
+    pub unreadable: BTreeMap<PathBuf, String>,
 }
 
 /// How the newest version of one plugin fared.

@@ -61,7 +61,8 @@ async fn bytes_that_change_between_look_and_load_are_read_again() {
     std::fs::write(&path, "the").unwrap();
     reload.consider(&found[0]).await;
     let refusal = reload.tried[&found[0].name].refusal.clone();
-    assert_eq!(refusal.as_deref(), Some("changes while it is read"));
+    let expected = format!("cannot read `{}`: changes while it is read", path.display());
+    assert_eq!(refusal, Some(expected));
     std::fs::write(&path, "the whole").unwrap();
     reload.look().await;
     let refusal = reload.tried[&found[0].name].refusal.clone().unwrap();

@@ -1,13 +1,17 @@
 //! `conche dev`: its start, its log, its end.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::conche::{DEADLINE, Killed, Place, lines, log};
+use crate::conche::{DEADLINE, Killed, Place, Run, lines, log};
 
 /// A host that is killed if the test does not end it.
 pub(crate) struct Dev {
@@ -153,12 +157,48 @@ fn a_start_without_plugins_says_what_to_do() {
     assert!(dev.banner.contains(hint), "{}", dev.banner);
 }
 
+/// Root may read everything: as another user, with a binary that this one can reach.
+#[test]
+fn a_directory_that_may_not_be_read_ends_it_at_the_start() {
+    let place = Place::new();
+    let here = |name: &str| place.dir.path().join(name);
+    let allow = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    // By a process of its own: what is open to be written in one that forks may not be run.
+    let copied = Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_conche").as_ref(), &*here("conche")])
+        .status();
+    assert!(copied.unwrap().success());
+    std::fs::create_dir_all(here("closed/plugins")).unwrap();
+    allow(place.dir.path(), 0o755);
+    allow(&here("closed"), 0);
+    for dir in ["closed", "closed/plugins"] {
+        let mut command = Command::new(here("conche"));
+        command
+            .args(["dev", dir, "--listen", "127.0.0.1:0"])
+            .current_dir(place.dir.path())
+            .env_clear();
+        if place.dir.path().metadata().unwrap().uid() == 0 {
+            command.uid(65534);
+        }
+        let run = Run::of(&mut command);
+        assert_eq!((run.code, &*run.stdout), (Some(3), ""), "{run:?}");
+        let reason = format!(
+            "/{dir}` cannot be read: Permission denied (os error 13): let this user read and \
+             enter it, and enter those above it, or name another\n"
+        );
+        assert!(run.stderr.ends_with(&reason), "{run:?}");
+    }
+    allow(&here("closed"), 0o755);
+}
+
 #[test]
 fn what_keeps_it_from_starting_is_one_line() {
     let place = place(&[]);
     let run = place.run(&["dev", "none", "--listen", "127.0.0.1:0", "--log", "error"]);
     assert_eq!((run.code, &*run.stdout), (Some(3), ""));
-    let reason = "/none` does not exist or is no directory: create it, or name another\n";
+    let reason = "/none` does not exist: create it, or name another\n";
     assert!(
         run.stderr.starts_with("conche: plugins directory `"),
         "{run:?}"

@@ -111,6 +111,75 @@ fn without_a_connection_it_says_why() {
     assert_eq!(run.code, Some(3), "{run:?}");
 }
 
+/// Findings about plugins, with PLACE for where they lie.
+fn of_plugins(place: &Place, server: &NatsServer, arguments: &[&str]) -> Vec<[String; 3]> {
+    let arguments: Vec<_> = ["--json"].iter().chain(arguments).copied().collect();
+    let run = doctor(place, server, &arguments);
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    let findings = shown["findings"].as_array().unwrap().iter();
+    let of_plugins = findings.filter(|finding| finding["check"] == "plugins");
+    let dir = place.dir.path().to_string_lossy();
+    let text = |finding: &Value, key: &str| {
+        let text = finding[key].as_str().unwrap();
+        text.replace(&*dir, "PLACE")
+    };
+    let three = |finding: &Value| ["severity", "what", "mend"].map(|key| text(finding, key));
+    of_plugins.map(three).collect()
+}
+
+#[test]
+fn a_plugin_that_is_refused_comes_with_what_mends_it() {
+    let (place, server) = place(&[]);
+    place.file("plugins/greeter.toml", "[grants]\nquery = []\n");
+    let found = of_plugins(&place, &server, &[]);
+    let what = "a host would refuse greeter.wasm: registers `cyverse.greeter.Greet`: not granted";
+    let mend = "add \"cyverse.greeter.Greet\" to query in [grants] of PLACE/plugins/greeter.toml";
+    assert_eq!(found, [["error", what, mend]]);
+    place.file("plugins/greeter.toml", "grants.query = 5\n");
+    let found = of_plugins(&place, &server, &[]);
+    assert_eq!(found[0][2], "edit PLACE/plugins/greeter.toml");
+}
+
+/// Whoever opened it would wait for ever.
+#[test]
+fn a_policy_that_is_no_file_is_refused_as_a_host_does() {
+    let (place, server) = place(&[]);
+    let pipe = place.dir.path().join("plugins/greeter.toml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let found = of_plugins(&place, &server, &[]);
+    let what = "a host would refuse greeter.wasm: its policy PLACE/plugins/greeter.toml cannot be \
+                read: is no regular file";
+    assert_eq!(found, [["error", what, "edit PLACE/plugins/greeter.toml"]]);
+}
+
+#[test]
+fn it_looks_at_the_files_that_a_host_would_look_at() {
+    let (place, server) = place(&[]);
+    place.file("plugins/.part.wasm", "");
+    place.file("plugins/Users.wasm", "");
+    let found = of_plugins(&place, &server, &[]);
+    let what = "a host passes over Users.wasm: plugin name `Users` has the character 'U': only a-z, \
+                0-9, `_` and `-` are taken, such as `users`";
+    let mend = "rename or remove PLACE/plugins/Users.wasm";
+    assert_eq!(found, [["warning", what, mend]]);
+}
+
+#[test]
+fn a_directory_that_a_host_would_not_start_with_is_an_error() {
+    let (place, server) = place(&[]);
+    let found = of_plugins(&place, &server, &["--policies", "none"]);
+    let what = "policies directory `PLACE/none` does not exist";
+    let mend = "create it, or name another: --policies";
+    assert_eq!(found, [["error", what, mend]]);
+    let link = place.dir.path().join("link");
+    std::os::unix::fs::symlink("link", link).unwrap();
+    let found = of_plugins(&place, &server, &["--plugins", "link"]);
+    let what = "plugins directory `PLACE/link` cannot be read: ";
+    assert!(found[0][1].starts_with(what), "{found:?}");
+    assert_eq!(found[0][2], "name another: --plugins");
+}
+
 #[test]
 fn a_host_says_at_its_start_what_is_seen_at_once() {
     let part = json!({"name": "log", "subjects": ["cyverse.log.>"]});

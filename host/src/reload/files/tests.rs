@@ -51,7 +51,9 @@ fn plugins_are_found_and_other_files_passed_over() {
     let mut found = files.look(&config(dir.path(), None)).unwrap();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(names(&found), ["folder", "users"]);
-    assert_eq!(found[0].digest, Err("is no regular file".to_owned()));
+    let folder = dir.path().join("folder.wasm");
+    let expected = format!("cannot read `{}`: is no regular file", folder.display());
+    assert_eq!(found[0].digest, Err(expected));
     assert_eq!(found[1].digest, Ok(Digest::of(b"users.wasm")));
     assert_eq!(found[1].bytes().unwrap(), b"users.wasm");
     let passed_over: Vec<_> = files
@@ -122,7 +124,10 @@ fn what_settled_is_not_read_again() {
     let found = files.look(&config(dir.path(), None)).unwrap();
     assert_eq!(found[0].digest, Ok(other));
     let refused = found[0].bytes().unwrap_err().to_string();
-    assert_eq!(refused, "changes while it is read");
+    assert!(
+        refused.ends_with("a.wasm`: changes while it is read"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -133,7 +138,8 @@ fn huge_files_are_not_read() {
     file.set_len(1 << 40).unwrap();
     let found = Files::default().look(&config(dir.path(), None)).unwrap();
     let expected = format!(
-        "has {} bytes, more than the {COMPONENT_BYTES_MAX} it may have",
+        "cannot read `{}`: has {} bytes, more than the {COMPONENT_BYTES_MAX} it may have",
+        path.display(),
         1_u64 << 40
     );
     assert_eq!(found[0].digest, Err(expected));
@@ -169,16 +175,23 @@ fn a_directory_that_cannot_be_read_says_nothing_of_its_plugins() {
     std::fs::write(&file, "").unwrap();
     let mut files = Files::default();
     assert!(files.look(&config(&file, None)).is_none());
-    assert_eq!(
-        files.unreadable.as_deref(),
-        Some("Not a directory (os error 20)")
-    );
+    let no_directory = (file.clone(), "Not a directory (os error 20)".to_owned());
+    assert_eq!(files.unreadable, [no_directory.clone()].into());
     assert!(files.look(&config(dir.path(), None)).is_some());
-    assert_eq!(files.unreadable, None);
+    assert!(files.unreadable.is_empty());
     // Nor does one without the policies that are theirs.
     let none = dir.path().join("none");
     for policies in [&none, &file] {
         assert!(files.look(&config(dir.path(), Some(policies))).is_none());
-        assert!(files.unreadable.is_some());
+        assert!(files.unreadable.contains_key(policies));
     }
+    // Both have gone, and one is back.
+    let gone = (
+        none.clone(),
+        "No such file or directory (os error 2)".to_owned(),
+    );
+    assert!(files.look(&config(&none, Some(&file))).is_none());
+    assert_eq!(files.unreadable, [no_directory.clone(), gone].into());
+    assert!(files.look(&config(dir.path(), Some(&file))).is_none());
+    assert_eq!(files.unreadable, [no_directory].into());
 }
