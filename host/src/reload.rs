@@ -27,7 +27,7 @@ use files::{Files, Found};
 use settling::Settling;
 use topology::{Topology, Unheard};
 
-pub use checks::{Denied, denials, registrations as check_registrations};
+pub use checks::{Denied, check_registrations, denials};
 pub use directories::{Entry, NoDirectory, entries, missing};
 pub use files::{policy_of, policy_path, read_component, read_policy};
 pub use refusal::{NoPolicy, Refusal};
@@ -218,7 +218,9 @@ impl Reload {
     /// Loads one file's version unless it was tried already. Whether it took the place of another
     /// version, which may have let go of something.
     async fn consider(&mut self, found: &Found) -> bool {
-        if self.has_to_settle(found) {
+        if let Some(due) = self.policy_due(found) {
+            let first = self.look_again.map_or(due, |first| first.min(due));
+            self.look_again = Some(first);
             return false;
         }
         let mut tried = Tried::of(found);
@@ -251,9 +253,9 @@ impl Reload {
         is_swap && result.is_ok()
     }
 
-    /// Whether what serves goes on with its policy, because another one is there for too short a
-    /// time: perhaps it is being written.
-    fn has_to_settle(&mut self, found: &Found) -> bool {
+    /// When its policy may take the place of the one that serves, if it stays the same until then:
+    /// perhaps it is being written. `None`: at once.
+    fn policy_due(&mut self, found: &Found) -> Option<Instant> {
         let registry = self.dispatcher.registry();
         let serves = registry.plugin(&found.name).map(|it| &it.policy().digest);
         // What is no policy is refused, and harms nobody.
@@ -261,18 +263,16 @@ impl Reload {
         let other = other.filter(|it| serves.is_some_and(|serves| *serves != it.digest));
         let Some(policy) = other else {
             self.settling.forget(&found.name);
-            return false;
+            return None;
         };
         let now = Instant::now();
         let (name, is_blank) = (&found.name, found.policy_is_blank);
         let due = self.settling.due(name, &policy.digest, is_blank, now);
         if due <= now {
-            return false;
+            return None;
         }
         debug!(plugin = %name, is_blank, left = ?(due - now), "its policy changed: taken if it stays so");
-        let first = self.look_again.map_or(due, |first| first.min(due));
-        self.look_again = Some(first);
-        true
+        Some(due)
     }
 
     /// Notes that a version was refused, and whether and when it is tried again.
@@ -324,7 +324,7 @@ impl Reload {
             name,
         };
         let plugin = Plugin::load(compiled, tenant).await?;
-        checks::registrations(&plugin, &self.config, &self.outbound).await?;
+        check_registrations(&plugin, &self.config, &self.outbound).await?;
         let registry = self.dispatcher.registry();
         registry.conflict(&plugin)?;
         // Only now: what is refused leaves no series behind.

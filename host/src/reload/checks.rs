@@ -117,7 +117,7 @@ impl Denied {
 ///
 /// # Errors
 /// The first thing that cannot be.
-pub async fn registrations(
+pub async fn check_registrations(
     plugin: &Plugin,
     config: &Config,
     outbound: &Outbound,
@@ -164,7 +164,7 @@ pub fn denials(plugin: &Plugin, config: &Config) -> Vec<Denied> {
     let registrations = plugin.registrations();
     let grants = &plugin.policy().grants;
     let ops = registrations.queries.iter().map(|(_, op)| {
-        query(op, config)?;
+        check_query(op, config)?;
         let allowed = grants.allows_query(op);
         allowed.map_err(|refusal| not_granted(op, refusal))
     });
@@ -173,7 +173,7 @@ pub fn denials(plugin: &Plugin, config: &Config) -> Vec<Denied> {
         allowed.map_err(Denied::DefaultNotGranted)
     });
     let types = registrations.events.iter().map(|(_, ty)| {
-        event(ty, config)?;
+        check_event(ty, config)?;
         let allowed = grants.allows_event(ty);
         allowed.map_err(|refusal| not_granted(ty, refusal))
     });
@@ -206,7 +206,7 @@ fn missing_exports(plugin: &Plugin) -> Vec<Denied> {
         .collect()
 }
 
-fn query(op: &str, config: &Config) -> Result<(), Denied> {
+fn check_query(op: &str, config: &Config) -> Result<(), Denied> {
     if is_reserved(op) {
         return Err(Denied::Reserved(op.to_owned()));
     }
@@ -217,13 +217,13 @@ fn query(op: &str, config: &Config) -> Result<(), Denied> {
     if !any_matches(&config.nats.namespace, op) {
         return Err(Denied::OutsideNamespace {
             op: op.to_owned(),
-            namespace: list(&config.nats.namespace),
+            namespace: quoted(&config.nats.namespace),
         });
     }
     Ok(())
 }
 
-fn event(ty: &str, config: &Config) -> Result<(), Denied> {
+fn check_event(ty: &str, config: &Config) -> Result<(), Denied> {
     if is_reserved(ty) {
         return Err(Denied::Reserved(ty.to_owned()));
     }
@@ -239,7 +239,7 @@ fn no_stream(ty: &str, config: &Config) -> Denied {
     Denied::NoStream {
         ty: ty.to_owned(),
         stream: config.events.stream.clone(),
-        subjects: list(&config.events.subjects),
+        subjects: quoted(&config.events.subjects),
     }
 }
 
@@ -247,7 +247,7 @@ fn any_matches(patterns: &[SubjectPattern], subject: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(subject))
 }
 
-fn list(patterns: &[SubjectPattern]) -> String {
+fn quoted(patterns: &[SubjectPattern]) -> String {
     let quoted = patterns.iter().map(|pattern| format!("`{pattern}`"));
     quoted.collect::<Vec<_>>().join(", ")
 }
