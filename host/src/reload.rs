@@ -8,10 +8,11 @@ mod refusal;
 mod report;
 mod settling;
 mod topology;
+mod tried;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -26,6 +27,7 @@ use crate::sandbox::{Compiled, Digest, Sandbox, Tenant};
 use files::{Files, Found};
 use settling::Settling;
 use topology::{Topology, Unheard};
+use tried::{Again, Refused, Tried, Version};
 
 pub use checks::{Denied, check_registrations, denials};
 pub use directories::{Entry, NoDirectory, entries, missing};
@@ -51,50 +53,6 @@ pub struct Reload {
     unheard: Unheard,
     changes: watch::Sender<u64>,
     report: watch::Sender<Report>,
-}
-
-#[derive(Debug)]
-struct Tried {
-    digest: Result<Digest, String>,
-    policy: String,
-    refusal: Option<String>,
-    /// It was refused for something that may pass by itself: when it is tried again.
-    again: Option<Instant>,
-    /// How long that was after it was tried.
-    wait: Duration,
-    /// Another plugin has what it wants.
-    lost: bool,
-    /// What its bytes became, if they are for another try: to compile them takes seconds.
-    compiled: Option<Compiled>,
-}
-
-/// Before a version is tried again that was refused for something that may pass; twice as long
-/// each time, for it may not.
-const TRY_AGAIN: Duration = Duration::from_secs(15);
-
-/// The longest such wait: somebody may sit before a stream that they mended.
-const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
-
-impl Tried {
-    fn of(found: &Found) -> Tried {
-        Tried {
-            digest: found.digest.clone(),
-            policy: match &found.policy {
-                Ok(policy) => policy.digest.clone(),
-                Err(none) => none.to_string(),
-            },
-            refusal: None,
-            again: None,
-            wait: TRY_AGAIN,
-            lost: false,
-            compiled: None,
-        }
-    }
-
-    /// Whether this is the version that serves.
-    fn is_of(&self, plugin: &Plugin) -> bool {
-        self.digest == Ok(plugin.digest()) && self.policy == plugin.policy().digest
-    }
 }
 
 impl Reload {
@@ -167,8 +125,8 @@ impl Reload {
 
     fn publish_report(&self) {
         let standing = |tried: &Tried| Standing {
-            digest: tried.digest.as_ref().ok().copied(),
-            refusal: tried.refusal.clone(),
+            digest: tried.version.digest.as_ref().ok().copied(),
+            refusal: tried.refusal().map(str::to_owned),
         };
         let tried = self.tried.iter();
         let plugins = tried.map(|(name, tried)| (name.clone(), standing(tried)));
@@ -207,8 +165,8 @@ impl Reload {
     async fn try_losers_again(&mut self, found: &[Found]) -> bool {
         let mut let_go = false;
         for found in found {
-            if let Some(last) = self.tried.get_mut(&found.name).filter(|last| last.lost) {
-                last.again = Some(Instant::now());
+            let last = self.tried.get_mut(&found.name);
+            if last.is_some_and(|last| last.may_be_free(Instant::now())) {
                 let_go |= self.consider(found).await;
             }
         }
@@ -223,33 +181,46 @@ impl Reload {
             self.look_again = Some(first);
             return false;
         }
-        let mut tried = Tried::of(found);
+        let mut version = version(found);
         let last = self.tried.get(&found.name);
-        let last = last.filter(|last| last.digest == tried.digest && last.policy == tried.policy);
-        if last.is_some_and(|last| last.again.is_none_or(|again| again > Instant::now())) {
+        let last = last.filter(|last| last.version == version);
+        if last.is_some_and(|last| !last.is_due(Instant::now())) {
             return false;
         }
-        if let Some(last) = last {
-            tried.wait = (last.wait * 2).clamp(TRY_AGAIN, TRY_AGAIN_MAX);
-            tried.compiled = last.compiled.clone();
-        }
+        let before = last.map_or(Again::Never, Tried::again);
+        let mut compiled = last.and_then(Tried::compiled).cloned();
         let name = &found.name;
         let serves = self.dispatcher.registry().plugin(name).cloned();
-        if serves.as_ref().is_some_and(|it| tried.is_of(it)) {
+        if serves.as_ref().is_some_and(|it| version.is_of(it)) {
             // What came between was refused, and is gone: to swap for the same would drop listeners.
-            self.tried.insert(name.clone(), tried);
+            let refused = None;
+            self.tried.insert(name.clone(), Tried { version, refused });
             return false;
         }
         let is_swap = serves.is_some();
         let result = match found.policy.clone() {
-            Ok(policy) => self.load(found, policy, &mut tried.compiled).await,
+            Ok(policy) => self.load(found, policy, &mut compiled).await,
             Err(none) => Err(none.into()),
         };
-        match &result {
-            Ok(()) => tried.compiled = None,
-            Err(reason) => self.refuse(found, reason, is_swap, &mut tried),
-        }
-        self.tried.insert(name.clone(), tried);
+        let refused = match &result {
+            Ok(()) => None,
+            Err(refusal) => {
+                self.tell_refused(found, refusal, is_swap);
+                if let Refusal::Unreadable(why) = refusal {
+                    // The bytes could not be read, or are others than at the look: the next one
+                    // reads them anew, though it may find the same as this one.
+                    version.digest = Err(why.clone());
+                    self.files.forget(found);
+                }
+                let again = Again::after(refusal, before, Instant::now());
+                Some(Refused {
+                    reason: refusal.to_string(),
+                    again,
+                    compiled: compiled.filter(|_| again != Again::Never),
+                })
+            }
+        };
+        self.tried.insert(name.clone(), Tried { version, refused });
         is_swap && result.is_ok()
     }
 
@@ -275,28 +246,13 @@ impl Reload {
         Some(due)
     }
 
-    /// Notes that a version was refused, and whether and when it is tried again.
-    fn refuse(&mut self, found: &Found, reason: &Refusal, is_swap: bool, tried: &mut Tried) {
+    fn tell_refused(&self, found: &Found, reason: &Refusal, is_swap: bool) {
+        let name = &found.name;
         warn!(
-            plugin = %found.name, digest = tried.digest.as_ref().ok().map(Digest::short), old_version_serves = is_swap, %reason,
+            plugin = %name, digest = found.digest.as_ref().ok().map(Digest::short), old_version_serves = is_swap, %reason,
             "plugin refused"
         );
-        if let Refusal::Unreadable(why) = reason {
-            // The bytes could not be read, or are others than at the look: the next one reads them
-            // anew, though it may find the same as this one.
-            tried.digest = Err(why.clone());
-            self.files.forget(found);
-        }
-        let may_pass = reason.may_pass();
-        tried.again = may_pass.then(|| Instant::now() + tried.wait);
-        tried.refusal = Some(reason.to_string());
-        tried.lost = matches!(reason, Refusal::Conflict(_));
-        if !(may_pass || tried.lost) {
-            tried.compiled = None;
-        }
-        self.dispatcher
-            .metrics()
-            .refused(&found.name, reason.kind());
+        self.dispatcher.metrics().refused(name, reason.kind());
     }
 
     /// `compiled` is what an earlier try made of the bytes, or will hold what this one does.
@@ -369,6 +325,16 @@ impl Reload {
     fn swap(&self, registry: Registry) {
         self.dispatcher.replace_registry(registry);
         self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+fn version(found: &Found) -> Version {
+    let policy = found.policy.as_ref();
+    Version {
+        digest: found.digest.clone(),
+        policy: policy
+            .map(|policy| policy.digest.clone())
+            .map_err(ToString::to_string),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is tried, and tried again, without a plugin that could serve.
 
-use super::Reload;
+use super::{Again, Reload};
 use crate::config::{Config, Flags, Inputs, Machine, Mode};
 use crate::dispatch::Dispatcher;
 use crate::host::{embedded_bus, sandbox};
@@ -60,12 +60,12 @@ async fn bytes_that_change_between_look_and_load_are_read_again() {
     // The same build is copied there again, and not all of it is back yet.
     std::fs::write(&path, "the").unwrap();
     reload.consider(&found[0]).await;
-    let refusal = reload.tried[&found[0].name].refusal.clone();
+    let refusal = reload.tried[&found[0].name].refusal();
     let expected = format!("cannot read `{}`: changes while it is read", path.display());
-    assert_eq!(refusal, Some(expected));
+    assert_eq!(refusal, Some(&*expected));
     std::fs::write(&path, "the whole").unwrap();
     reload.look().await;
-    let refusal = reload.tried[&found[0].name].refusal.clone().unwrap();
+    let refusal = reload.tried[&found[0].name].refusal().unwrap();
     assert!(
         refusal.starts_with("is no WebAssembly component"),
         "{refusal}"
@@ -79,5 +79,6 @@ async fn what_never_passes_is_not_tried_again() {
     let mut reload = reload(dir.path());
     reload.look().await;
     let tried = reload.tried.values().next().unwrap();
-    assert!(tried.refusal.is_some() && tried.again.is_none() && tried.compiled.is_none());
+    assert!(tried.refusal().is_some() && tried.compiled().is_none());
+    assert_eq!(tried.again(), Again::Never);
 }
