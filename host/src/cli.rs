@@ -30,7 +30,7 @@ mod test;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use conche::config::LoadError;
+
 use conche::host::NoDirectory;
 
 /// Exit codes; that of usage is clap's too.
@@ -104,7 +104,8 @@ impl Cli {
         };
         let code = result.unwrap_or_else(|error| {
             output::error(&error);
-            let configuration = error.is::<LoadError>() || error.is::<NoDirectory>();
+            let configuration =
+                error.is::<conche::config::LoadError>() || error.is::<NoDirectory>();
             ExitCode::from(if configuration {
                 EXIT_CONFIGURATION
             } else {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::Args;
 use conche::config::{Config, Mode};
 use conche::envelope::{Attribute, CloudEvent, Payload, new_id, new_transaction_id, now};
@@ -14,7 +15,7 @@ use conche::sandbox::{
     Call as SandboxCall, Effects, EventOutcome, Failure, ListenerChange, QueryOutcome, Verdict,
 };
 
-use super::json::{Json, json};
+use super::json::{Data, data};
 use super::options::Common;
 use super::single::{self, Single};
 use super::{EXIT_REFUSED, log, output, serve};
@@ -24,8 +25,9 @@ use super::{EXIT_REFUSED, log, output, serve};
 #[command(after_help = "\
 Prints what the handler emitted and answered to stdout, a line each; its log
 goes to stderr. Nothing is sent anywhere, and nobody answers what it asks.
-Exit code 5 if the plugin is refused, or if the handler failed, answered a
-fault or what no host could send, rejected the event, or asked for a retry.
+Exit code 5 if the plugin is refused or handles nothing of this type, or if
+the handler failed, answered a fault or what no host could send, rejected the
+event, or asked for a retry.
 
 Example:
   conche call greeter.wasm cyverse.greeter.Greet '{\"name\":\"Ada\"}'
@@ -36,9 +38,9 @@ pub(crate) struct Call {
     /// Query op or event type
     #[arg(value_name = "TYPE")]
     ty: String,
-    /// The data: one JSON value
-    #[arg(value_parser = json)]
-    json: Json,
+    /// The data: one JSON value; - or none reads it from stdin
+    #[arg(value_parser = data)]
+    json: Option<Data>,
     /// Policy to run under, as a host would [default: everything is granted]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -56,12 +58,16 @@ impl Call {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(Mode::Call, &self.common.flags())?;
         log::start_for_a_person(&config.log)?;
+        let json = match Data::read(self.json) {
+            Ok(json) => json,
+            Err(error) => return Ok(output::usage(&error)),
+        };
         let mut event = CloudEvent {
             id: new_id(),
             source: "/conche/call".to_owned(),
             ty: self.ty,
             time: Some(now()),
-            data: Some(Payload::Json(self.json.0)),
+            data: Some(Payload::Json(json.0)),
             ..CloudEvent::default()
         };
         event.set_extension(
@@ -75,7 +81,8 @@ impl Call {
                 let single = single::open(&config, &self.plugin)?;
                 let single = single.load(&config, policy).await?;
                 if self.policy.is_some() {
-                    single.denied(&config).await?;
+                    let denied = single.denied(&config).await;
+                    denied.with_context(|| single::quoted(&self.plugin))?;
                 }
                 anyhow::Ok(single)
             };
@@ -94,7 +101,15 @@ async fn run(single: &Single, event: &Arc<CloudEvent>) -> anyhow::Result<ExitCod
     let Single {
         plugin, outbound, ..
     } = single;
-    let route = route(plugin, &event.ty)?;
+    let Some(route) = route(plugin, &event.ty) else {
+        output::error(&anyhow::anyhow!(
+            "plugin `{}` registers nothing for `{}`; it registers\n{}",
+            plugin.name(),
+            event.ty,
+            output::registrations(plugin).trim_end()
+        ));
+        return Ok(ExitCode::from(EXIT_REFUSED));
+    };
     let (Route::Query(handler) | Route::Event(handler)) = &route;
     let call = SandboxCall::first(handler, event, plugin.policy().limits.deadline);
     let mut shown = String::new();
@@ -112,22 +127,15 @@ async fn run(single: &Single, event: &Arc<CloudEvent>) -> anyhow::Result<ExitCod
 
 /// As a host matches: what is registered by name, then the defaults. No subject tells a query from
 /// an event here, so the default for queries goes first.
-fn route(plugin: &Plugin, ty: &str) -> anyhow::Result<Route> {
+fn route(plugin: &Plugin, ty: &str) -> Option<Route> {
     let registrations = plugin.registrations();
     let query = |handler: &Arc<str>| Route::Query(handler.clone());
     let event = |handler: &Arc<str>| Route::Event(handler.clone());
     let named = registrations.named_query(ty).map(query);
-    let found = named
+    named
         .or_else(|| registrations.named_event(ty).map(event))
         .or_else(|| registrations.query_handler(ty).map(query))
-        .or_else(|| registrations.event_handler(ty).map(event));
-    found.ok_or_else(|| {
-        anyhow::anyhow!(
-            "plugin `{}` registers nothing for `{ty}`; it registers\n{}",
-            plugin.name(),
-            output::registrations(plugin).trim_end()
-        )
-    })
+        .or_else(|| registrations.event_handler(ty).map(event))
 }
 
 /// Shows what a query came to; whether it was answered.

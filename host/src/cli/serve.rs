@@ -1,4 +1,5 @@
-//! What `run` and `dev` share: the runtimes, signals, the banner, the end.
+//! What `run` and `dev` share: the runtimes, the banner, the end. And of these what other commands need,
+//! too: the runtime that guests run on, and signals.
 
 use std::process::ExitCode;
 

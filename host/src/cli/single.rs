@@ -1,6 +1,7 @@
-//! One plugin by itself, on a bus of its own: for `call`, `check` and `inspect`.
+//! One plugin by itself, read and compiled as a host would, and loaded on a bus of its own: for `call`,
+//! `inspect` and `doctor`; `check` and `test` load what is opened here themselves.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -10,7 +11,7 @@ use conche::outbound::Outbound;
 use conche::plugin::{Plugin, RegisterError};
 use conche::policy::{Granting, NameError, PluginName, Policy, PolicyFile};
 use conche::reload::{self, Denied};
-use conche::sandbox::{Compiled, LoadError, Sandbox, Stage, Tenant};
+use conche::sandbox::{self, Compiled, Sandbox, Tenant};
 use conche::settings::Mistakes;
 
 use super::{EXIT_CONFIGURATION, EXIT_FAILED, EXIT_REFUSED};
@@ -21,7 +22,7 @@ pub(super) struct Opened {
     pub(super) compiled: Compiled,
     pub(super) sandbox: Arc<Sandbox>,
     /// As it was given, for errors.
-    path: String,
+    path: PathBuf,
 }
 
 /// A plugin and what it runs on.
@@ -51,37 +52,26 @@ pub(super) fn open_in(sandbox: &Arc<Sandbox>, path: &Path) -> anyhow::Result<Ope
     let bytes = reload::read_component(path);
     let bytes = bytes.map_err(|reason| anyhow!("cannot read `{shown}`: {reason}"))?;
     let name = PluginName::of_file(path)?;
-    let compiled = sandbox.compile(&bytes).with_context(|| quoted(&shown))?;
+    let compiled = sandbox.compile(&bytes).with_context(|| quoted(path))?;
     Ok(Opened {
         name,
         compiled,
         sandbox: sandbox.clone(),
-        path: shown,
+        path: path.to_owned(),
     })
 }
 
 impl Opened {
     /// Runs `register` under a policy.
     pub(super) async fn load(self, config: &Config, policy: Policy) -> anyhow::Result<Single> {
-        self.load_on(config, policy, None).await
-    }
-
-    /// As [`Opened::load`], watched.
-    pub(super) async fn load_on(
-        self,
-        config: &Config,
-        policy: Policy,
-        stage: Option<Arc<Stage>>,
-    ) -> anyhow::Result<Single> {
         let outbound = Outbound::Embedded(host::embedded_bus(config)?);
-        let mut tenant = Tenant::alone(
+        let tenant = Tenant::alone(
             self.name,
             self.compiled.digest,
             policy,
             Arc::new(config.clone()),
             outbound.clone(),
         );
-        tenant.stage = stage;
         let loaded = Plugin::load(self.compiled, tenant).await;
         Ok(Single {
             plugin: loaded.with_context(|| quoted(&self.path))?,
@@ -134,7 +124,7 @@ fn as_written(config: &Config, file: PolicyFile<'_>) -> anyhow::Result<Policy> {
 
 /// What an error here means to who called: no plugin, a wrong policy or none, or anything else.
 pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<LoadError>()
+    if error.is::<sandbox::LoadError>()
         || error.is::<RegisterError>()
         || error.is::<NameError>()
         || error.is::<Denied>()
@@ -147,6 +137,7 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-fn quoted(path: &str) -> String {
-    format!("`{path}`")
+/// What an error is about.
+pub(super) fn quoted(path: &Path) -> String {
+    format!("`{}`", path.display())
 }

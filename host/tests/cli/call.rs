@@ -1,5 +1,7 @@
 //! `conche call`.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::conche::{Place, Run};
@@ -21,6 +23,30 @@ fn a_query_shows_its_reply() {
     assert_eq!(reply["data"], json!({"greeting": "Hello, Ada!"}));
     assert_eq!(reply["type"], GREET);
     assert!(reply["transactionid"].as_str().unwrap().starts_with("tid-"));
+}
+
+#[test]
+fn the_data_is_read_from_stdin_as_those_read_it_that_ask_a_server() {
+    let place = Place::new();
+    let greeter = place.guest("greeter");
+    for more in [&["-"][..], &[]] {
+        let arguments = [&["call", &greeter, GREET][..], more].concat();
+        let mut command = place.command(&arguments);
+        let run = Run::with_input(command.stdin(Stdio::piped()), "{\"name\": \"Ada\"}\n");
+        assert_eq!((run.code, &*run.stderr), (Some(0), ""), "{run:?}");
+        assert_eq!(
+            run.json_of("reply ")["data"],
+            json!({"greeting": "Hello, Ada!"})
+        );
+        let nothing = place.run(&arguments);
+        assert_eq!(nothing.code, Some(2), "{nothing:?}");
+        assert!(
+            nothing
+                .stderr
+                .starts_with("conche: stdin has no JSON value"),
+            "{nothing:?}"
+        );
+    }
 }
 
 #[test]
@@ -92,8 +118,9 @@ fn what_the_policy_refuses_names_the_line_to_add() {
     let policy = place.file("policy.toml", "[grants]\nevent = []\n");
     let run = place.run(&["call", &auditor, HEARD, "{}", "--policy", policy]);
     assert_eq!((run.code, &*run.stdout), (Some(5), ""));
-    let line = r#"add "org.cyverse.events.GreetingRequested" to event in [grants] of policy.toml"#;
-    assert!(run.stderr.contains(line), "{run:?}");
+    insta::assert_snapshot!(run.stderr, @r#"
+    conche: `auditor.wasm`: registers `org.cyverse.events.GreetingRequested`: not granted: add "org.cyverse.events.GreetingRequested" to event in [grants] of policy.toml
+    "#);
 }
 
 #[test]
@@ -116,7 +143,7 @@ fn a_policy_with_mistakes_is_a_matter_of_configuration() {
 #[test]
 fn a_type_that_is_not_registered_is_told_beside_those_that_are() {
     let run = call("greeter", "cyverse.greeter.Great", "{}");
-    assert_eq!(run.code, Some(1));
+    assert_eq!((run.code, &*run.stdout), (Some(5), ""));
     insta::assert_snapshot!(run.stderr, @r"
     conche: plugin `greeter` registers nothing for `cyverse.greeter.Great`; it registers
     conche:   query cyverse.greeter.Greet -> greet
