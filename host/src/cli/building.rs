@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use conche::host::NoDirectory;
 use conche::watch::Watch;
 use conche_kit::{Built, MANIFEST, Project, Sources, build};
 
@@ -244,6 +245,13 @@ pub(super) fn projects(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let is_project = |dir: &Path| dir.join(MANIFEST).is_file();
     if is_project(dir) {
         return Ok(vec![dir.to_owned()]);
+    }
+    if !dir.is_dir() {
+        return Err(NoDirectory {
+            holds: "projects",
+            dir: dir.to_owned(),
+        }
+        .into());
     }
     let shown = dir.display();
     let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read `{shown}`"))?;

@@ -150,7 +150,8 @@ fn what_is_no_project_is_not_watched() {
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains("no `nowhere/conche-plugin.toml`"));
     let run = place.run(&["dev", "nowhere", "--build"]);
-    assert_eq!(run.code, Some(1), "{run:?}");
-    assert!(run.stderr.contains("cannot read `nowhere`"), "{run:?}");
+    // As it is without --build.
+    assert_eq!(run.code, Some(3), "{run:?}");
+    insta::assert_snapshot!(run.stderr, @"conche: projects directory `nowhere` does not exist or is no directory: create it, or name another");
     assert!(!place.dir.path().join("nowhere").exists());
 }
