@@ -1,6 +1,7 @@
 //! `conche health`: asks a running host whether it is ready. For containers, which have no curl.
 //! Speaks as much HTTP/1.1 as that takes.
 
+use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ use super::{EXIT_FAILED, log, output};
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
+/// Where a host says whether it is ready.
+const READY: &str = "/readyz";
+
 /// Ask a running host whether it is ready: 0 if so, else 1 and why not
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,11 +34,19 @@ Example:
   conche health --url http://127.0.0.1:8081/readyz")]
 pub(crate) struct Health {
     /// What to ask [default: /readyz at health.listen of the configuration]
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = url)]
+    url: Option<Url>,
     /// Configuration file [default: conche.toml, if it exists]
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     config: Option<PathBuf>,
+}
+
+/// Whom to ask, and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Url {
+    /// `HOST:PORT`.
+    authority: String,
+    path: String,
 }
 
 /// What `/readyz` answers.
@@ -51,7 +63,7 @@ impl Health {
             Some(url) => url,
             None => configured(self.config)?,
         };
-        let ready = ask(&url).with_context(|| format!("no answer from {url}"))?;
+        let ready = ask(&url)?;
         if ready.ready {
             output::print("ready\n");
             return Ok(ExitCode::SUCCESS);
@@ -64,14 +76,17 @@ impl Health {
 }
 
 /// Where a host with the same configuration answers.
-fn configured(file: Option<PathBuf>) -> anyhow::Result<String> {
+fn configured(file: Option<PathBuf>) -> anyhow::Result<Url> {
     let flags = Flags {
         config: file,
         ..Flags::default()
     };
     let listen = Config::load(Mode::Health, &flags)?.health.listen;
     let listen = listen.context("health.listen is off: name the host with --url")?;
-    Ok(format!("http://{}/readyz", reachable(listen)))
+    Ok(Url {
+        authority: reachable(listen).to_string(),
+        path: READY.to_owned(),
+    })
 }
 
 /// An address that stands for all of a machine's is listened on, and cannot be connected to
@@ -85,24 +100,38 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
     listen
 }
 
-fn ask(url: &str) -> anyhow::Result<Ready> {
-    let (authority, path) = split(url)?;
+/// Reads an argument.
+fn url(text: &str) -> Result<Url, String> {
+    let rest = text.strip_prefix("http://").unwrap_or_default();
+    let slash = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(slash);
+    if authority.is_empty() {
+        return Err("write http://HOST:PORT, a path after it or none".to_owned());
+    }
+    Ok(Url {
+        authority: authority.to_owned(),
+        path: if path.is_empty() { READY } else { path }.to_owned(),
+    })
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.path)
+    }
+}
+
+fn ask(url: &Url) -> anyhow::Result<Ready> {
+    let answer = answer(url).with_context(|| format!("no answer from {url}"))?;
+    understand(answer).with_context(|| url.to_string())
+}
+
+fn answer(Url { authority, path }: &Url) -> anyhow::Result<Vec<u8>> {
     let began = Instant::now();
     let mut stream = connect(authority, began)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
     stream.set_write_timeout(Some(left(began)?))?;
     stream.write_all(request.as_bytes())?;
-    understand(&read(stream, began)?)
-}
-
-/// The `HOST:PORT` and the path of a URL.
-fn split(url: &str) -> anyhow::Result<(&str, &str)> {
-    let Some(rest) = url.strip_prefix("http://") else {
-        bail!("`{url}` is no http:// URL");
-    };
-    let slash = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(slash);
-    Ok((authority, if path.is_empty() { "/readyz" } else { path }))
+    read(stream, began)
 }
 
 /// To the first of its addresses that takes a connection.
@@ -120,28 +149,32 @@ fn connect(authority: &str, began: Instant) -> anyhow::Result<TcpStream> {
     bail!("{error}: is a host running, with this health.listen?")
 }
 
-/// Everything until the server hangs up, however slowly it sends.
-fn read(mut stream: TcpStream, began: Instant) -> anyhow::Result<String> {
+/// Everything until the server hangs up, however slowly it sends, or more than an answer has.
+fn read(mut stream: TcpStream, began: Instant) -> anyhow::Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut buffer = [0; 4 << 10];
     loop {
         stream.set_read_timeout(Some(left(began)?))?;
         match stream.read(&mut buffer) {
-            Ok(0) => return String::from_utf8(answer).context("the answer is not text"),
+            Ok(0) => return Ok(answer),
             Ok(bytes) => answer.extend_from_slice(&buffer[..bytes]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
         if answer.len() > ANSWER_BYTES_MAX {
-            bail!("the answer is too long for a probe: is this a Conche host?");
+            return Ok(answer);
         }
     }
 }
 
 /// The body of a 200 or a 503, which `/readyz` answers; any other answer is somebody else's.
-fn understand(answer: &str) -> anyhow::Result<Ready> {
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+fn understand(answer: Vec<u8>) -> anyhow::Result<Ready> {
+    if answer.len() > ANSWER_BYTES_MAX {
+        bail!("the answer is too long for a probe: is this a Conche host?");
+    }
+    let answer = String::from_utf8(answer).context("the answer is not text")?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).unwrap_or_default();
     let line = head.lines().next().unwrap_or_default();
     let ready = match status {
@@ -164,10 +197,14 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
+    fn url_of(listener: &TcpListener) -> Url {
+        url(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
+    }
+
     /// A server that gives one answer; its URL.
-    fn server(answer: &'static str) -> String {
+    fn server(answer: &'static str) -> Url {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/readyz", listener.local_addr().unwrap());
+        let url = url_of(&listener);
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = Vec::new();
@@ -188,8 +225,10 @@ mod tests {
             ready,
             reasons: reasons.iter().map(ToString::to_string).collect(),
         });
-        let got = ask(&server(answer)).map_err(|error| format!("{error:#}"));
-        assert_eq!(got, expected.map_err(str::to_owned), "{answer}");
+        let url = server(answer);
+        let got = ask(&url).map_err(|error| format!("{error:#}"));
+        let expected = expected.map_err(|what| format!("{url}: {what}"));
+        assert_eq!(got, expected, "{answer}");
     }
 
     #[test]
@@ -214,7 +253,7 @@ mod tests {
     #[test]
     fn a_host_that_is_not_there_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let url = url_of(&listener);
         drop(listener);
         let error = format!("{:#}", ask(&url).unwrap_err());
         assert!(error.ends_with("is a host running, with this health.listen?"));
@@ -222,11 +261,13 @@ mod tests {
 
     #[test]
     fn urls_are_split() {
-        let split = |url| split(url).ok();
-        assert_eq!(split("http://h:1/readyz"), Some(("h:1", "/readyz")));
-        assert_eq!(split("http://[::1]:1"), Some(("[::1]:1", "/readyz")));
-        assert_eq!(split("https://h:1/readyz"), None);
-        assert_eq!(split("127.0.0.1:8081"), None);
+        let split = |text| url(text).ok().map(|url| (url.authority, url.path));
+        let parts = |authority: &str, path: &str| Some((authority.to_owned(), path.to_owned()));
+        assert_eq!(split("http://h:1/health"), parts("h:1", "/health"));
+        assert_eq!(split("http://[::1]:1"), parts("[::1]:1", "/readyz"));
+        for other in ["https://h:1/readyz", "127.0.0.1:8081", "http:///readyz"] {
+            assert_eq!(split(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod config;
 mod dev;
 mod doctor;
 mod guide;
+mod health;
 mod help;
 mod inspect;
 mod old;
