@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::http::{Connection, post, post_event, raw};
 use crate::malformed;
 use crate::support::server::NatsServer;
-use crate::support::{DEADLINE, Setup, TestHost, until_called};
+use crate::support::{DEADLINE, On, Setup, TestHost, until_called};
 
 pub(crate) const EVENT_TYPE: &str = "org.cyverse.events.Tested";
 
@@ -323,6 +323,13 @@ async fn other_paths_and_methods_are_refused_in_the_same_form() {
     assert_eq!(
         unknown.error(404),
         "nothing is at /: there are POST /query, POST /event and GET /events"
+    );
+    // Which has no events to show.
+    let on_a_server = TestHost::on(On::Nats, &[], "").await;
+    let unknown = raw(on_a_server.host.gateway().unwrap(), &line("GET /")).await;
+    assert_eq!(
+        unknown.error(404),
+        "nothing is at /: there are POST /query and POST /event"
     );
     for (request, allowed) in [
         ("GET /query", "POST"),

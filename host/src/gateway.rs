@@ -176,11 +176,12 @@ async fn events(State(gateway): State<Arc<Gateway>>) -> Response {
     convert::lines(stored.iter().map(|stored| &*stored.message.body))
 }
 
-async fn unknown_path(uri: Uri) -> Response {
-    let text = format!(
-        "nothing is at {}: there are POST /query, POST /event and GET /events",
-        uri.path()
-    );
+async fn unknown_path(State(gateway): State<Arc<Gateway>>, uri: Uri) -> Response {
+    let there = match gateway.bus {
+        Some(_) => "POST /query, POST /event and GET /events",
+        None => "POST /query and POST /event",
+    };
+    let text = format!("nothing is at {}: there are {there}", uri.path());
     problem(StatusCode::NOT_FOUND, &text)
 }
 

@@ -189,14 +189,16 @@ impl BusDelivery {
             .with(|consumer, _| consumer.postpone(self.seq, due));
     }
 
-    /// It never comes again, for this reason, which is logged and remembered.
+    /// It never comes again, for this reason, which is remembered.
     pub fn term(self, reason: &str) {
         let ended = self
             .consumer
             .with(|consumer, _| consumer.terminate(self.seq, reason));
         if ended == Some(true) {
-            let (stream, seq, durable) = (&*self.stream, self.seq, self.consumer.durable());
-            tracing::info!(stream, seq, durable, reason, "delivery terminated");
+            // Whoever ends it says so: what a server does not log is no news of the bus either.
+            let (stream, sequence) = (&*self.stream, self.seq);
+            let durable = self.consumer.durable();
+            tracing::debug!(stream, sequence, durable, reason, "delivery terminated");
         }
     }
 

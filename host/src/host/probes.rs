@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::listen;
 use crate::admission::Lanes;
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::health::{self, Health, Readiness};
 use crate::metrics::Metrics;
 use crate::nats::{self, Nats};
@@ -49,8 +49,11 @@ impl Probes {
             ended: Shutdown::default(),
         };
         if let Some(address) = config.health.listen {
-            let (listener, bound) =
-                listen(address, "CONCHE_HEALTH_LISTEN, or listen in [health]").await?;
+            let setting = match config.mode {
+                Mode::Run => "--health-listen, CONCHE_HEALTH_LISTEN, or listen in [health]",
+                _ => "CONCHE_HEALTH_LISTEN, or listen in [health]",
+            };
+            let (listener, bound) = listen(address, setting).await?;
             let health = Health {
                 metrics,
                 readiness,

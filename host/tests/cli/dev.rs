@@ -213,6 +213,32 @@ fn what_keeps_it_from_starting_is_one_line() {
         "conche: cannot listen on {address} (another one: --listen, or listen in [gateway]): Address already in use (os error 98)\n"
     );
     assert_eq!(run.stderr, reason);
+
+    let check = |run: &Run, others: &str| {
+        assert_eq!((run.code, &*run.stdout), (Some(1), ""), "{run:?}");
+        let reason = format!(
+            "conche: cannot listen on {address} (another one: {others}): Address already in use (os error 98)\n"
+        );
+        assert_eq!(run.stderr, reason);
+    };
+    let run = place.run(&["run", "--health-listen", &address, "--log", "error"]);
+    check(
+        &run,
+        "--health-listen, CONCHE_HEALTH_LISTEN, or listen in [health]",
+    );
+    // Which has no such flag.
+    let run = place.run_with(
+        &[
+            "dev",
+            "plugins",
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "error",
+        ],
+        &[("CONCHE_HEALTH_LISTEN", &address)],
+    );
+    check(&run, "CONCHE_HEALTH_LISTEN, or listen in [health]");
 }
 
 #[test]
@@ -255,6 +281,25 @@ fn each_line_of_the_log_about_a_call_says_whose_it_is() {
         assert_eq!(line["plugin"], "hostile", "{line}");
         assert_eq!(line["digest"].as_str().unwrap().len(), 12, "{line}");
     }
+}
+
+#[test]
+fn a_dead_letter_is_told_once() {
+    let place = place(&["orders"]);
+    let dev = Dev::start(&place, &["--log-format", "json"]);
+    let misfit = query("org.cyverse.events.PaymentFailed", &serde_json::json!(1));
+    let stored = response(dev.post("/event", &misfit));
+    assert!(stored.starts_with("HTTP/1.1 20"), "{stored}");
+    let mut told = String::new();
+    while !told.contains("an event was dead-lettered") {
+        told += &(dev.stderr.recv_timeout(DEADLINE).unwrap() + "\n");
+    }
+    dev.signal();
+    let (code, rest) = dev.end();
+    assert_eq!(code, Some(0));
+    told += &rest;
+    let why = told.lines().filter(|line| line.contains("\"reason\":"));
+    assert_eq!(why.count(), 1, "{told}");
 }
 
 /// A query that has logged `began` and sleeps.
