@@ -333,9 +333,10 @@ async fn a_client_that_may_get_no_answers_is_told_why() {
     let config = Attempt::new(&server.url(), LOGIN).config;
     let connected = tokio::time::timeout(DEADLINE, Client::connect(config)).await;
     let error = connected.expect("no end in time").unwrap_err();
-    let ClientError::Connect(text) = &error else {
+    let ClientError::Connect(error) = &error else {
         panic!("{error:?}");
     };
+    let text = error.to_string();
     assert!(
         text.contains("ermissions Violation for Subscription to \"_INBOX."),
         "{text}"

@@ -182,9 +182,10 @@ async fn a_server_that_is_not_there_is_said_to_be_so() {
     config.nats.urls = vec!["nats://127.0.0.1:1".to_owned()];
     config.nats.max_reconnects = Some(0);
     let error = Client::connect(config).await.unwrap_err();
-    let ClientError::Connect(text) = &error else {
+    let ClientError::Connect(error) = &error else {
         panic!("{error:?}");
     };
+    let text = error.to_string();
     assert!(
         text.starts_with("cannot connect to nats://127.0.0.1:1 in 1 attempt: "),
         "{text}"

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use conche::client::{Client, EventSource};
 use conche::host::{Host, Runtimes};
+use conche::nats::ConnectError;
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -73,9 +74,10 @@ async fn a_number_of_attempts_is_kept_to() {
 async fn a_lost_server_is_given_up_after_that_many_attempts() {
     let config = "[nats]\nreconnect_wait = \"1ms\"\nmax_reconnects = 3";
     let mut host = TestHost::on(On::Nats, &[], config).await;
+    let url = host.server.as_ref().unwrap().url();
     host.server.as_mut().unwrap().down();
     let gave_up = tokio::time::timeout(DEADLINE, host.host.gave_up()).await;
-    gave_up.unwrap();
+    assert_eq!(gave_up.unwrap(), ConnectError::Lost { urls: url });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,11 @@ async fn who_may_not_reconnect_gives_up_at_it() {
     let host = TestHost::on(On::Nats, &["greeter"], "[nats]\nmax_reconnects = 0").await;
     publish(host.server.as_ref().unwrap(), GREET, ENDS_THE_CLIENT, "").await;
     let gave_up = tokio::time::timeout(DEADLINE, host.host.gave_up()).await;
-    gave_up.unwrap();
+    let reason = gave_up.unwrap().to_string();
+    assert!(
+        reason.ends_with("in 1 attempt: the NATS client has ended by itself"),
+        "{reason}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

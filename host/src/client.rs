@@ -70,7 +70,7 @@ use serde::Serialize;
 use crate::config::{Config, Flags, LoadError, Mode};
 use crate::embedded::Bus;
 use crate::envelope::{Attribute, CloudEvent, Message, Payload, headers, new_id, now};
-use crate::nats::Nats;
+use crate::nats::{ConnectError, Nats};
 use crate::outbound::watch::Watch;
 use crate::outbound::{Outbound, create_embedded_streams};
 use crate::shutdown::Shutdown;
@@ -301,8 +301,9 @@ impl Client {
         Ok(inner.outbound.publish_event(&subject, message).await?)
     }
 
-    /// Resolves when a connection that was lost has been tried as often as the configuration allows.
-    pub async fn gave_up(&self) {
+    /// Resolves when the connection is lost for good, such as after as many attempts to get it back as
+    /// the configuration allows: why.
+    pub async fn gave_up(&self) -> ConnectError {
         match &self.inner.transport {
             Source::Nats(nats) => nats.gave_up().await,
             Source::Embedded(_) => std::future::pending().await,

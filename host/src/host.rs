@@ -193,8 +193,9 @@ impl Host {
         &self.config
     }
 
-    /// Resolves when the host has lost its server, and tried as often as it may to come back.
-    pub async fn gave_up(&self) {
+    /// Resolves when the host has lost its server for good, such as after as many attempts to come
+    /// back as it may make: why.
+    pub async fn gave_up(&self) -> ConnectError {
         match &self.source {
             Source::Nats(nats) => nats.gave_up().await,
             Source::Embedded(_) => std::future::pending().await,
@@ -308,7 +309,7 @@ fn dispatcher(
 async fn settled(nats: &Nats) -> Result<(), ConnectError> {
     loop {
         tokio::select! {
-            () = nats.gave_up() => return Err(nats.lost()),
+            error = nats.gave_up() => return Err(error),
             has_them = nats.fence() => if has_them { return Ok(()) },
         }
         warn!("no round trip to the server: waiting until it has the subscriptions");

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::SetOnce;
 
 use crate::config::{EventsConfig, NatsConfig};
 use crate::envelope::Message;
@@ -92,7 +92,7 @@ struct Inner {
     event_subjects: Vec<SubjectPattern>,
     /// The servers, without credentials.
     urls: String,
-    gave_up: CancellationToken,
+    gave_up: Arc<SetOnce<ConnectError>>,
 }
 
 /// Why NATS did not do as asked.
@@ -187,7 +187,7 @@ impl Nats {
         queries_on: &Handle,
         others_on: &Handle,
     ) -> Result<Nats, ConnectError> {
-        let gave_up = CancellationToken::new();
+        let gave_up = Arc::<SetOnce<ConnectError>>::default();
         let open = |purpose| {
             let (nats, client_id) = (nats.clone(), client_id.to_owned());
             let (shutdown, gave_up) = (shutdown.clone(), gave_up.clone());
@@ -230,7 +230,7 @@ impl Nats {
         client_id: &str,
         shutdown: &Shutdown,
     ) -> Result<Nats, ConnectError> {
-        let gave_up = CancellationToken::new();
+        let gave_up = Arc::<SetOnce<ConnectError>>::default();
         let trips = Some(FIRST_TRIPS);
         let link = Link::open(nats, client_id, "client", shutdown, &gave_up, trips).await?;
         Ok(Nats {
@@ -272,15 +272,18 @@ impl Nats {
         }
     }
 
-    /// Resolves when a lost connection was tried as often as the configuration allows.
-    pub async fn gave_up(&self) {
-        self.inner.gave_up.cancelled().await;
+    /// Resolves when a connection is lost for good, such as one that was tried as often as the
+    /// configuration allows: why.
+    pub async fn gave_up(&self) -> ConnectError {
+        self.inner.gave_up.wait().await.clone()
     }
 
-    /// What is to be said when it resolved.
-    pub fn lost(&self) -> ConnectError {
-        ConnectError::Lost {
+    /// What is to be said where [`Nats::fence`] had no success.
+    pub(crate) fn no_round_trip(&self) -> ConnectError {
+        ConnectError::NoRoundTrip {
             urls: self.inner.urls.clone(),
+            trips: 1,
+            reason: self.inner.queries.trouble(),
         }
     }
 

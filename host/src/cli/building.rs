@@ -246,19 +246,16 @@ pub(super) fn projects(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if is_project(dir) {
         return Ok(vec![dir.to_owned()]);
     }
-    if !dir.is_dir() {
-        return Err(NoDirectory {
-            holds: "projects",
-            dir: dir.to_owned(),
-        }
-        .into());
-    }
-    let shown = dir.display();
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot read `{shown}`"))?;
+    let entries = std::fs::read_dir(dir).map_err(|cause| NoDirectory {
+        holds: "projects",
+        dir: dir.to_owned(),
+        cause,
+    })?;
     let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     found.retain(|dir| is_project(dir));
     found.sort();
     if found.is_empty() {
+        let shown = dir.display();
         anyhow::bail!(
             "no `{MANIFEST}` in `{shown}` or right below it: make a plugin with `conche new NAME --lang LANGUAGE`"
         );

@@ -14,9 +14,10 @@ use conche::envelope::{Attribute, CloudEvent, Payload};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::online::Server;
 use super::options::Online;
 use super::serve::Signals;
-use super::{EXIT_CONNECTION, log, online, output};
+use super::{log, online, output};
 
 /// How long the end waits for a line that is being printed.
 const LAST_LINE: Duration = Duration::from_millis(500);
@@ -47,14 +48,6 @@ pub(crate) struct Listen {
     online: Online,
 }
 
-/// Why it ends well.
-enum End {
-    /// It was told to, has printed the one that was wanted, or its reader left.
-    Done,
-    /// The server is gone for good.
-    Lost,
-}
-
 impl Listen {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         if let Some(ty) = self.types.iter().find(|ty| online::is_pattern(ty)) {
@@ -68,6 +61,7 @@ impl Listen {
         }
         let config = Config::load(Mode::Run, &self.online.flags())?;
         let runtime = online::prepare(&config)?;
+        let server = Server::of(&config);
         let listened = runtime.block_on(async {
             let mut signals = Signals::new()?;
             anyhow::Ok(Box::pin(self.listen(config, &mut signals)).await)
@@ -75,19 +69,16 @@ impl Listen {
         // A line that nobody reads is not waited for.
         runtime.shutdown_background();
         Ok(match listened {
-            Ok(End::Done) => ExitCode::SUCCESS,
-            Ok(End::Lost) => {
-                log::say("gave up on the connection to NATS");
-                ExitCode::from(EXIT_CONNECTION)
-            }
-            Err(error) => online::failed(error),
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => online::failed(error, server),
         })
     }
 
-    async fn listen(&self, config: Config, signals: &mut Signals) -> Result<End, ClientError> {
+    /// Until it is told to end, has printed the one event that was wanted, or its reader left.
+    async fn listen(&self, config: Config, signals: &mut Signals) -> Result<(), ClientError> {
         let attribute = config.compat.transaction_attribute.clone();
         let client = tokio::select! {
-            () = signals.next() => return Ok(End::Done),
+            () = signals.next() => return Ok(()),
             connected = Client::connect(config) => connected?,
         };
         let listened = self.print(&client, &attribute, signals).await;
@@ -100,7 +91,7 @@ impl Listen {
         client: &Client,
         transaction_attribute: &str,
         signals: &mut Signals,
-    ) -> Result<End, ClientError> {
+    ) -> Result<(), ClientError> {
         let (to, mut events) = mpsc::channel(1);
         let callback = move |seen: Arc<Seen>| {
             let to = to.clone();
@@ -117,13 +108,11 @@ impl Listen {
         loop {
             let seen = tokio::select! {
                 biased;
-                () = signals.next() => return Ok(End::Done),
+                () = signals.next() => return Ok(()),
                 seen = events.recv() => seen,
-                () = client.gave_up() => return Ok(End::Lost),
+                error = client.gave_up() => return Err(error.into()),
             };
-            let Some(seen) = seen else {
-                return Ok(End::Lost);
-            };
+            let seen = seen.ok_or(ClientError::Disconnected)?;
             let text = if to_a_person {
                 person(&seen.event, transaction_attribute)
             } else {
@@ -140,7 +129,7 @@ impl Listen {
                 }
             };
             if !printed || self.once {
-                return Ok(End::Done);
+                return Ok(());
             }
         }
     }

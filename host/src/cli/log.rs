@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 use anyhow::anyhow;
 use conche::config::{Config, LogConfig, LogFormat};
 use conche::nats::QUIET_CLIENT;
-use conche::settings::Origin;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
+use super::options;
 use lines::Lines;
 
 /// Of a host; other commands write to stderr themselves.
@@ -63,8 +63,7 @@ pub(crate) fn start_for_a_person(config: &LogConfig) -> anyhow::Result<()> {
 /// Starts logging for a command that a person waits for: human, and warnings only, unless told.
 pub(crate) fn start_quietly(config: &Config) -> anyhow::Result<()> {
     let mut log = config.log.clone();
-    let level = config.explain().iter().find(|it| it.key == "log.level");
-    if level.is_some_and(|level| level.origin == Origin::Default.to_string()) {
+    if options::is_default(config, "log.level") {
         "warn".clone_into(&mut log.level);
     }
     start_for_a_person(&log)

@@ -7,15 +7,33 @@ use std::time::Duration;
 use conche::client::{Client, ClientError};
 use conche::config::Config;
 use conche::envelope::{Attribute, CloudEvent, Payload, new_id, now};
+use conche::nats::ConnectError;
 use conche::settings::parse_duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::json::Json;
+use super::options;
 use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_REFUSED, EXIT_UNANSWERED, EXIT_USAGE, log, output};
 
 /// How often a server that is not there is tried again by who waits for an answer, unless the
 /// configuration says.
 const RECONNECTS: u32 = 0;
+
+/// Who said which server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    Named,
+    Default,
+}
+
+impl Server {
+    pub(super) fn of(config: &Config) -> Server {
+        match options::is_default(config, "nats.urls") {
+            true => Server::Default,
+            false => Server::Named,
+        }
+    }
+}
 
 /// Starts the log, and makes a runtime that is large enough for one connection.
 pub(super) fn prepare(config: &Config) -> anyhow::Result<Runtime> {
@@ -62,9 +80,9 @@ pub(super) fn is_pattern(ty: &str) -> bool {
 }
 
 /// Says what went wrong; the code that a shell gets tells the kinds apart.
-pub(super) fn failed(error: ClientError) -> ExitCode {
+pub(super) fn failed(error: ClientError, server: Server) -> ExitCode {
     let code = match &error {
-        ClientError::Connect(_) => EXIT_CONNECTION,
+        ClientError::Connect(_) | ClientError::Disconnected => EXIT_CONNECTION,
         ClientError::NoResponders { .. }
         | ClientError::TimedOut { .. }
         | ClientError::Busy { .. } => EXIT_UNANSWERED,
@@ -72,20 +90,54 @@ pub(super) fn failed(error: ClientError) -> ExitCode {
         ClientError::Invalid(_) => EXIT_USAGE,
         _ => EXIT_FAILED,
     };
-    let hint = match &error {
-        // A server that is there and refuses, or a file that is wrong: the text names the setting.
-        ClientError::Connect(text) if text.contains("[nats.") => None,
-        ClientError::Connect(_) => Some("name the server with --nats-url or NATS_URL".to_owned()),
+    let hint = hint(&error, server);
+    output::error(&error.into());
+    if let Some(hint) = hint {
+        log::say(&hint);
+    }
+    ExitCode::from(code)
+}
+
+/// What to do about it, where the error itself does not say.
+fn hint(error: &ClientError, server: Server) -> Option<String> {
+    match error {
+        // Not of a server that is there and refuses, nor to who named it.
+        ClientError::Connect(ConnectError::GaveUp {
+            is_there: false, ..
+        }) if server == Server::Default => {
+            Some("name the server with --nats-url or NATS_URL".to_owned())
+        }
         ClientError::TimedOut { .. } => Some("--timeout waits longer".to_owned()),
         ClientError::Remote(fault) => fault.details.as_ref().map(|details| match details {
             Payload::Json(text) | Payload::Text(text) => format!("details: {text}"),
             Payload::Binary(bytes) => format!("details: {} bytes", bytes.len()),
         }),
         _ => None,
-    };
-    output::error(&error.into());
-    if let Some(hint) = hint {
-        log::say(&hint);
     }
-    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use conche::nats::ConnectError;
+
+    use super::{Server, hint};
+
+    #[test]
+    fn who_named_no_server_is_told_how() {
+        let check = |server, is_there, expected: Option<&str>| {
+            let error = ConnectError::GaveUp {
+                urls: "nats://nats:4222".to_owned(),
+                attempts: 1,
+                reason: String::new(),
+                is_there,
+            };
+            assert_eq!(hint(&error.into(), server).as_deref(), expected);
+        };
+        let how = Some("name the server with --nats-url or NATS_URL");
+        check(Server::Default, false, how);
+        check(Server::Default, true, None);
+        check(Server::Named, false, None);
+        let wrong = ConnectError::Options("ca in [nats.tls]".to_owned());
+        assert_eq!(hint(&wrong.into(), Server::Default), None);
+    }
 }

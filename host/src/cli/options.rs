@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use conche::config::Flags;
+use conche::config::{Config, Flags};
+use conche::settings::Origin;
 
 /// Flags of every command that reads the configuration.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +53,12 @@ pub(crate) struct Online {
     nats_url: Option<String>,
     #[command(flatten)]
     common: Common,
+}
+
+/// Whether nothing names a value of the configuration: it is the default.
+pub(super) fn is_default(config: &Config, key: &str) -> bool {
+    let value = config.explain().iter().find(|it| it.key == key);
+    value.is_some_and(|value| value.origin == Origin::Default.to_string())
 }
 
 impl Common {

@@ -10,6 +10,7 @@ use conche::config::{Config, Mode};
 use serde_json::json;
 
 use super::json::{Data, data};
+use super::online::Server;
 use super::options::Online;
 use super::{online, output};
 
@@ -57,6 +58,7 @@ impl Publish {
         if let Some(timeout) = self.timeout {
             config.events.publish_timeout = timeout;
         }
+        let server = Server::of(&config);
         let event = online::event(&config, self.ty, self.tid, json);
         let id = event.id.clone();
         let published = runtime.block_on(async {
@@ -70,7 +72,7 @@ impl Publish {
                 output::print(&shown(&stored, &id, stdout().is_terminal()));
                 ExitCode::SUCCESS
             }
-            Err(error) => online::failed(error),
+            Err(error) => online::failed(error, server),
         })
     }
 }

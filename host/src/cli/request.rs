@@ -9,6 +9,7 @@ use conche::config::{Config, Mode};
 use conche::envelope::CloudEvent;
 
 use super::json::{Data, data};
+use super::online::Server;
 use super::options::Online;
 use super::{log, online, output};
 
@@ -50,14 +51,15 @@ impl Request {
             Err(error) => return Ok(output::usage(&error)),
         };
         let timeout = self.timeout.unwrap_or(config.nats.request_timeout);
+        let server = Server::of(&config);
         let query = online::event(&config, self.op, self.tid, json);
         let answered = runtime.block_on(async {
             let client = online::connect(config).await?;
             ask(client.with_request_timeout(timeout), query).await
         });
         Ok(match answered {
-            Ok(answer) => show(&answer, self.event),
-            Err(error) => online::failed(error),
+            Ok(answer) => show(&answer, self.event, server),
+            Err(error) => online::failed(error, server),
         })
     }
 }
@@ -68,11 +70,11 @@ async fn ask(client: Client, query: CloudEvent) -> Result<Answer, ClientError> {
     answered
 }
 
-fn show(answer: &Answer, whole: bool) -> ExitCode {
+fn show(answer: &Answer, whole: bool, server: Server) -> ExitCode {
     let mut bytes = match answer.event() {
         Some(event) if whole => match event.to_structured() {
             Ok(message) => message.body.to_vec(),
-            Err(error) => return online::failed(error.into()),
+            Err(error) => return online::failed(error.into(), server),
         },
         Some(_) => answer.bytes().to_vec(),
         None => {

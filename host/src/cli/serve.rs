@@ -11,6 +11,7 @@ use conche::shutdown::Shutdown;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::online::{self, Server};
 use super::{EXIT_CONNECTION, EXIT_FAILED, EXIT_NOT_DRAINED, log, output};
 
 /// The runtime that guests run on.
@@ -72,15 +73,14 @@ async fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let shutdown = Shutdown::default();
-    let drain = config.shutdown.drain;
+    let (drain, server) = (config.shutdown.drain, Server::of(&config));
     let host = tokio::select! {
         started = Host::start_under(config, runtimes, shutdown.clone()) => match started {
             Ok(host) => host,
-            Err(error) if error.downcast_ref::<ConnectError>().is_some() => {
-                log::say(&format!("{error:#}"));
-                return Ok(ExitCode::from(EXIT_CONNECTION));
+            Err(error) => match error.downcast::<ConnectError>() {
+                Ok(error) => return Ok(online::failed(error.into(), server)),
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         },
         () = signals.next() => {
             log::say("ended before it was ready");
@@ -99,22 +99,21 @@ async fn run(
         output::print(&banner);
     });
     let lost = tokio::select! {
-        () = signals.next() => false,
-        () = host.gave_up() => true,
+        () = signals.next() => None,
+        error = host.gave_up() => Some(error),
     };
-    if lost {
-        log::say("gave up on the connection to NATS");
-    } else {
-        log::say("draining; a second signal ends at once");
+    match &lost {
+        Some(error) => log::say(&error.to_string()),
+        None => log::say("draining; a second signal ends at once"),
     }
     let drained = tokio::select! {
         drained = host.stop() => drained,
         () = signals.next() => return Ok(ExitCode::from(EXIT_FAILED)),
     };
     Ok(match (lost, drained) {
-        (true, _) => ExitCode::from(EXIT_CONNECTION),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => {
+        (Some(_), _) => ExitCode::from(EXIT_CONNECTION),
+        (None, true) => ExitCode::SUCCESS,
+        (None, false) => {
             log::say("some calls were still running when the drain time was over");
             ExitCode::from(EXIT_NOT_DRAINED)
         }

@@ -57,8 +57,8 @@ pub enum ClientError {
         subject: String,
     },
     /// There is no connection.
-    #[error("{0}")]
-    Connect(String),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The client was disconnected.
     #[error("the client is disconnected")]
     Disconnected,
@@ -85,12 +85,6 @@ impl From<SendError> for ClientError {
 impl From<EncodeError> for ClientError {
     fn from(error: EncodeError) -> ClientError {
         ClientError::Invalid(error.to_string())
-    }
-}
-
-impl From<ConnectError> for ClientError {
-    fn from(error: ConnectError) -> ClientError {
-        ClientError::Connect(error.to_string())
     }
 }
 

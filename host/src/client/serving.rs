@@ -304,8 +304,7 @@ impl Running {
         if let Source::Nats(nats) = &client.transport
             && !nats.fence().await
         {
-            let text = "no round trip to the server after the subscriptions";
-            return Err(ClientError::Connect(text.to_owned()));
+            return Err(nats.no_round_trip().into());
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions};
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::fence::Fences;
 use super::login;
@@ -30,7 +30,7 @@ const CLIENT_CAPACITY: usize = 4096;
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why there is no connection.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConnectError {
     /// A file, a key or an option that can't be right, whatever the server says.
     #[error("{0}")]
@@ -44,9 +44,11 @@ pub enum ConnectError {
         attempts: u32,
         /// Of the last attempt.
         reason: String,
+        /// A server is there, and the reason names the setting that it is for.
+        is_there: bool,
     },
     /// It came up, and is of no use.
-    #[error("connected to {urls}, but no round trip in {trips} attempts: {reason}")]
+    #[error("connected to {urls}, but no round trip in {trips} attempt{}: {reason}", if *.trips == 1 { "" } else { "s" })]
     NoRoundTrip {
         /// The servers, without credentials.
         urls: String,
@@ -55,8 +57,10 @@ pub enum ConnectError {
         /// What the server said.
         reason: String,
     },
-    /// It was lost again before the host was up, and the attempts are used up.
-    #[error("lost the connection to {urls}, and tried as often as max_reconnects allows")]
+    /// It was up, and the attempts to get it back are used up.
+    #[error(
+        "lost the connection to {urls}, and tried as often as max_reconnects (NATS_MAX_RECONNECTS) allows"
+    )]
     Lost {
         /// The servers, without credentials.
         urls: String,
@@ -76,7 +80,7 @@ pub(super) struct Connector {
     pub(super) client_id: String,
     pub(super) purpose: &'static str,
     pub(super) shutdown: Shutdown,
-    pub(super) gave_up: CancellationToken,
+    pub(super) gave_up: Arc<SetOnce<ConnectError>>,
     /// To look at the connection now.
     pub(super) look: Arc<Notify>,
     pub(super) fences: Arc<Fences>,
@@ -106,17 +110,22 @@ impl Connector {
         let config = &self.config;
         let urls = shown(&config.urls);
         let mut attempt = u32::from(before > 0);
-        let mut reason = "the NATS client has ended by itself".to_owned();
+        let mut refusal = login::Refusal {
+            reason: "the NATS client has ended by itself".to_owned(),
+            is_there: true,
+        };
         loop {
             if config.max_reconnects.is_some_and(|most| attempt > most) {
                 return Err(ConnectError::GaveUp {
                     urls,
                     attempts: attempt,
-                    reason,
+                    reason: refusal.reason,
+                    is_there: refusal.is_there,
                 });
             }
             if attempt > 0 {
                 let (purpose, wait) = (self.purpose, backoff(config, attempt));
+                let reason = refusal.reason;
                 warn!(purpose, urls, reason, attempt, again_in = ?wait, "no connection to NATS");
                 tokio::select! {
                     () = self.shutdown.begun() => return Err(ConnectError::Ended { urls }),
@@ -139,7 +148,7 @@ impl Connector {
                         before,
                     });
                 }
-                Err(error) => reason = login::refusal(config, &error),
+                Err(error) => refusal = login::refusal(config, &error),
             }
             attempt = attempt.saturating_add(1);
         }
@@ -148,34 +157,32 @@ impl Connector {
     async fn options(&self, told: Arc<Told>) -> Result<ConnectOptions, ConnectError> {
         let on_event = told.clone();
         let delays = self.config.clone();
-        let (purpose, gave_up) = (self.purpose, self.gave_up.clone());
+        let gave_up = self.gave_up.clone();
         let name = format!("{} ({})", self.client_id, self.purpose);
         let options = login::options(&self.config, name).await?;
         Ok(options
-        .subscription_capacity(SUBSCRIPTION_CAPACITY)
-        .client_capacity(CLIENT_CAPACITY)
-        .event_callback(move |event| {
-            on_event.hear(&event);
-            std::future::ready(())
-        })
-        .reconnect_delay_callback(move |attempts| {
-            // The first one of a connection that was never up is ours to wait for: see `connect`.
-            let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
-            let counts = told.up.load(Ordering::Relaxed);
-            let most = delays.max_reconnects.filter(|_| counts);
-            if most.is_some_and(|most| attempts > most) && !gave_up.is_cancelled() {
-                error!(
-                    purpose,
-                    "the connection did not come back in as many attempts as max_reconnects (NATS_MAX_RECONNECTS) allows"
-                );
-                gave_up.cancel();
-            }
-            match attempts {
-                0 | 1 if counts => RECONNECT_PAUSE,
-                0 | 1 => Duration::ZERO,
-                more => backoff(&delays, more - 1),
-            }
-        }))
+            .subscription_capacity(SUBSCRIPTION_CAPACITY)
+            .client_capacity(CLIENT_CAPACITY)
+            .event_callback(move |event| {
+                on_event.hear(&event);
+                std::future::ready(())
+            })
+            .reconnect_delay_callback(move |attempts| {
+                // The first one of a connection that was never up is ours to wait for: see `connect`.
+                let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+                let counts = told.up.load(Ordering::Relaxed);
+                let most = delays.max_reconnects.filter(|_| counts);
+                if most.is_some_and(|most| attempts > most) {
+                    let urls = shown(&delays.urls);
+                    // Or another connection was given up before.
+                    let _ = gave_up.set(ConnectError::Lost { urls });
+                }
+                match attempts {
+                    0 | 1 if counts => RECONNECT_PAUSE,
+                    0 | 1 => Duration::ZERO,
+                    more => backoff(&delays, more - 1),
+                }
+            }))
     }
 }
 

@@ -5,8 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_nats::Client;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{SetOnce, watch};
 use tracing::{error, info};
 
 use super::connect::{ConnectError, Connector, Life, shown};
@@ -51,7 +50,7 @@ impl Link {
         client_id: &str,
         purpose: &'static str,
         shutdown: &Shutdown,
-        gave_up: &CancellationToken,
+        gave_up: &Arc<SetOnce<ConnectError>>,
         first_trips: Option<u32>,
     ) -> Result<Link, ConnectError> {
         let connector = Connector {
@@ -81,7 +80,7 @@ impl Link {
         let is_useless = |state: &LinkState| first_trips.is_some_and(|most| state.failed >= most);
         tokio::select! {
             () = shutdown.begun() => return Err(ConnectError::Ended { urls }),
-            () = gave_up.cancelled() => return Err(ConnectError::Lost { urls }),
+            reason = gave_up.wait() => return Err(reason.clone()),
             Ok(state) = state.wait_for(|state| state.ready || is_useless(state)) => {
                 if !state.ready {
                     let (trips, reason) = (state.failed, link.fences.reason());
@@ -146,6 +145,11 @@ impl Link {
         }
     }
 
+    /// Why no round trip goes through, as far as the server said.
+    pub(crate) fn trouble(&self) -> String {
+        self.fences.reason()
+    }
+
     /// A round trip: all that was sent before has reached the server.
     pub(crate) async fn fence(&self) -> bool {
         self.fences.round_trip(&self.client()).await
@@ -167,7 +171,8 @@ async fn supervise(link: Link, connector: Connector, state: watch::Sender<LinkSt
                 }
                 Err(error) => {
                     error!(purpose, %error, "the connection is lost");
-                    connector.gave_up.cancel();
+                    // Or another connection was given up before.
+                    let _ = connector.gave_up.set(error);
                     return;
                 }
             }

@@ -53,6 +53,13 @@ const TLS_HINTS: [(&str, &str); 9] = [
     ),
 ];
 
+/// Why an attempt brought no connection.
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    /// A server is there, and the reason names a setting.
+    pub(super) is_there: bool,
+}
+
 /// The options of a connection with this name. Reads the files that they name.
 ///
 /// # Errors
@@ -97,22 +104,27 @@ pub(super) async fn options(
     })
 }
 
-/// Why there is no connection, in one line, with the setting to look at.
-pub(super) fn refusal(config: &NatsConfig, error: &async_nats::ConnectError) -> String {
+/// Why there is no connection: in one line, with the setting to look at.
+pub(super) fn refusal(config: &NatsConfig, error: &async_nats::ConnectError) -> Refusal {
+    let there = |reason| Refusal {
+        reason,
+        is_there: true,
+    };
+    let who = || who(&config.auth);
     match error.kind() {
-        ConnectErrorKind::AuthorizationViolation => {
-            format!("the server refuses {}", who(&config.auth))
-        }
+        ConnectErrorKind::AuthorizationViolation => there(format!("the server refuses {}", who())),
         ConnectErrorKind::Authentication => {
-            format!(
-                "cannot sign what the server asks with {}",
-                who(&config.auth)
-            )
+            there(format!("cannot sign what the server asks with {}", who()))
         }
         _ => {
             let text = with_causes(error);
-            let hint = TLS_HINTS.iter().find(|(word, _)| text.contains(word));
-            hint.map_or(text.clone(), |(_, hint)| format!("{hint} ({text})"))
+            match TLS_HINTS.iter().find(|(word, _)| text.contains(word)) {
+                Some((_, hint)) => there(format!("{hint} ({text})")),
+                None => Refusal {
+                    reason: text,
+                    is_there: false,
+                },
+            }
         }
     }
 }

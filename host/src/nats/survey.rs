@@ -94,10 +94,14 @@ impl Survey {
             std::future::ready(())
         });
         let connected = Box::pin(options.connect(config.urls.as_slice())).await;
-        let client = connected.map_err(|error| ConnectError::GaveUp {
-            urls: connect::shown(&config.urls),
-            attempts: 1,
-            reason: login::refusal(config, &error),
+        let client = connected.map_err(|error| {
+            let refusal = login::refusal(config, &error);
+            ConnectError::GaveUp {
+                urls: connect::shown(&config.urls),
+                attempts: 1,
+                reason: refusal.reason,
+                is_there: refusal.is_there,
+            }
         })?;
         Ok(Survey { client, denied })
     }
