@@ -169,6 +169,10 @@ async fn what_cannot_be_sent_is_told_apart(on: On) {
         matches!(no_stream, Err(ClientError::NoStream { .. })),
         "{no_stream:?}"
     );
+    assert_eq!(client.takes("org.elsewhere.X").await, Ok(false));
+    assert_eq!(client.takes(ADDED).await, Ok(true));
+    // Where such go that are no subject.
+    assert_eq!(client.takes("no subject").await, Ok(true));
     let large = "x".repeat(2 << 20);
     let error = client.publish(ADDED, &large).await.unwrap_err();
     assert!(matches!(error, ClientError::TooLarge { .. }), "{error:?}");

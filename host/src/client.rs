@@ -59,6 +59,7 @@ mod listeners;
 mod pulling;
 mod queries;
 mod serving;
+mod stream;
 
 use std::fmt;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ use crate::embedded::Bus;
 use crate::envelope::{Attribute, CloudEvent, Message, Payload, headers, new_id, now};
 use crate::nats::{ConnectError, Nats};
 use crate::outbound::watch::Watch;
-use crate::outbound::{Outbound, create_embedded_streams};
+use crate::outbound::{Outbound, SendError, create_embedded_streams};
 use crate::shutdown::Shutdown;
 use crate::source::Source;
 use crate::subject::check_literal;
@@ -260,8 +261,8 @@ impl Client {
     /// Publishes: `data` is wrapped into an event of this type. Resolves when the stream has it.
     ///
     /// # Errors
-    /// `NoStream`, `TooLarge`, `Invalid`, `TimedOut`: the stream may have it, and sending the same
-    /// event again ([`Client::publish_event`]) within two minutes is safe.
+    /// `NoStream`, `NoEventStream`, `TooLarge`, `Invalid`; `TimedOut`: the stream may have it, and sending
+    /// the same event again ([`Client::publish_event`]) within two minutes is safe.
     pub async fn publish<T: Serialize + ?Sized>(
         &self,
         ty: &str,
@@ -293,12 +294,15 @@ impl Client {
         let inner = &self.inner;
         let (event, mut message) = self.message(event)?;
         let Some(subject) = inner.config.event_subject(&event.ty) else {
-            return Err(ClientError::NoStream { subject: event.ty });
+            return Err(ClientError::no_stream(event.ty));
         };
         message
             .headers
             .insert(headers::NATS_MSG_ID, event.message_id());
-        Ok(inner.outbound.publish_event(&subject, message).await?)
+        match inner.outbound.publish_event(&subject, message).await {
+            Err(SendError::NoStream { subject }) => Err(self.not_taken(event.ty, subject).await),
+            stored => Ok(stored?),
+        }
     }
 
     /// Resolves when the connection is lost for good, such as after as many attempts to get it back as

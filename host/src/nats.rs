@@ -20,6 +20,7 @@ mod ordered;
 mod peers;
 mod pull;
 mod raw;
+mod stream_config;
 mod streams;
 mod subscription;
 #[cfg(feature = "host")]
@@ -50,9 +51,9 @@ pub(crate) use message::{Asked, ReplyTo, Stored};
 pub(crate) use ordered::Tail;
 pub(crate) use peers::Whose;
 pub(crate) use pull::Consumer;
-pub use streams::StreamFlaw;
+pub use stream_config::StreamFlaw;
 #[cfg(feature = "host")]
-pub(crate) use streams::{StreamConfig, flaws, narrow};
+pub(crate) use stream_config::{StreamConfig, flaws, narrow};
 pub(crate) use subscription::Subscription;
 #[cfg(feature = "host")]
 pub(crate) use survey::{

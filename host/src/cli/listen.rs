@@ -27,9 +27,9 @@ const LAST_LINE: Duration = Duration::from_millis(500);
 #[command(after_help = "\
 Prints each event that is stored from now on: for a person on a terminal, else
 as a JSON document a line. Says \"listening\" on stderr when it does, and
-waits for a server that is not there. SIGTERM, Ctrl-C and a reader that leaves
-end it. Nothing is acknowledged or taken from others. Without --log only
-warnings are logged.
+waits for a server that is not there, but for no stream: a host makes it.
+SIGTERM, Ctrl-C and a reader that leaves end it. Nothing is acknowledged or
+taken from others. Without --log only warnings are logged.
 
 Example:
   conche listen org.cyverse.events.UserAdded org.cyverse.events.UserRemoved
@@ -103,6 +103,12 @@ impl Listen {
         source
             .add_listener_multi(&types, transaction_id, callback)
             .await?;
+        for ty in &self.types {
+            // One that does not say is no reason to say something.
+            if let Ok(false) = client.takes(ty).await {
+                log::say(&astray(client.config(), ty));
+            }
+        }
         log::say("listening");
         let to_a_person = stdout().is_terminal();
         loop {
@@ -133,6 +139,17 @@ impl Listen {
             }
         }
     }
+}
+
+/// Of a type that the stream does not take.
+fn astray(config: &Config, ty: &str) -> String {
+    let mut namespace = config.nats.namespace.iter();
+    let why = match namespace.any(|pattern| pattern.matches(ty)) {
+        true => "it is where queries go",
+        false => "see [events] in conche.toml",
+    };
+    let stream = &config.events.stream;
+    format!("stream `{stream}` does not take `{ty}`: {why}")
 }
 
 /// Prints, on a thread that may wait for its reader: this one hears signals and keeps the connection.

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use conche::client::Stored;
+use conche::client::{ClientError, Stored};
 use conche::config::{Config, Mode};
 use serde_json::json;
 
 use super::json::{Data, data};
 use super::online::Server;
 use super::options::Online;
-use super::{online, output};
+use super::{log, online, output};
 
 /// Publish an event to the stream on NATS, and wait until the stream has it
 #[derive(Debug, Args)]
@@ -58,7 +58,7 @@ impl Publish {
         if let Some(timeout) = self.timeout {
             config.events.publish_timeout = timeout;
         }
-        let server = Server::of(&config);
+        let (server, namespace) = (Server::of(&config), config.nats.namespace.clone());
         let event = online::event(&config, self.ty, self.tid, json);
         let id = event.id.clone();
         let published = runtime.block_on(async {
@@ -72,7 +72,15 @@ impl Publish {
                 output::print(&shown(&stored, &id, stdout().is_terminal()));
                 ExitCode::SUCCESS
             }
-            Err(error) => online::failed(error, server),
+            Err(error) => {
+                let is_query = matches!(&error, ClientError::NoStream { ty, .. }
+                    if namespace.iter().any(|pattern| pattern.matches(ty)));
+                let code = online::failed(error, server);
+                if is_query {
+                    log::say("it is where queries go: conche request asks it");
+                }
+                code
+            }
         })
     }
 }

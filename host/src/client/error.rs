@@ -50,11 +50,20 @@ pub enum ClientError {
     TooLargeForStream(String),
     /// An event of a type that no stream takes.
     #[error(
-        "the event stream does not take `{subject}`: see [events] in conche.toml; a host creates the stream"
+        "no stream takes `{subject}`{}: see [events] in conche.toml",
+        of_type(ty, subject)
     )]
     NoStream {
+        /// The type.
+        ty: String,
         /// Where it went.
         subject: String,
+    },
+    /// The event stream of the configuration is not there.
+    #[error("there is no stream `{stream}`: a host makes it when it starts")]
+    NoEventStream {
+        /// Its name.
+        stream: String,
     },
     /// There is no connection.
     #[error(transparent)]
@@ -67,6 +76,24 @@ pub enum ClientError {
     Other(String),
 }
 
+impl ClientError {
+    /// For an event whose type is its subject.
+    pub(super) fn no_stream(subject: String) -> ClientError {
+        ClientError::NoStream {
+            ty: subject.clone(),
+            subject,
+        }
+    }
+}
+
+/// Where nobody wrote the subject.
+fn of_type(ty: &str, subject: &str) -> String {
+    match ty == subject {
+        true => String::new(),
+        false => format!(", where events of type `{ty}` go"),
+    }
+}
+
 impl From<SendError> for ClientError {
     fn from(error: SendError) -> ClientError {
         match error {
@@ -74,7 +101,7 @@ impl From<SendError> for ClientError {
             SendError::TimedOut { subject } => ClientError::TimedOut { subject },
             SendError::Busy { subject } => ClientError::Busy { subject },
             SendError::TooLarge { size, max } => ClientError::TooLarge { size, max },
-            SendError::NoStream { subject } => ClientError::NoStream { subject },
+            SendError::NoStream { subject } => ClientError::no_stream(subject),
             SendError::TooLargeForStream(text) => ClientError::TooLargeForStream(text),
             SendError::Invalid(text) => ClientError::Invalid(text),
             SendError::Other(text) => ClientError::Other(text),

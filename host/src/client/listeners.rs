@@ -105,7 +105,7 @@ impl EventSource {
     /// waited for, up to 1,024 events are kept.
     ///
     /// # Errors
-    /// `Invalid` if both are `""`; `Connect`; `Other` if there is no stream.
+    /// `Invalid` if both are `""`; `Connect`; `NoEventStream`.
     pub async fn add_listener<F, Fut>(
         &self,
         ty: &str,
@@ -220,7 +220,10 @@ impl EventSource {
         let (to, matches) = mpsc::channel(LISTENER_CAPACITY);
         let watch = &client.inner.watch;
         // What was stored before is not for it, even if it is read later.
-        let after = watch.last_sequence().await?;
+        let after = match watch.last_sequence().await {
+            Ok(last) => last,
+            Err(error) => return Err(client.not_readable(error).await),
+        };
         let key = watch.add(interest, after, once, 0, to).await?;
         let stop = CancellationToken::new();
         let id = {

@@ -37,9 +37,7 @@ pub(super) async fn open(running: &Arc<Running>) -> Result<(), ClientError> {
     for filter in &wanted.filters {
         let takers = client.outbound.streams_taking(filter).await?;
         if !takers.contains(&client.config.events.stream) {
-            return Err(ClientError::NoStream {
-                subject: filter.to_string(),
-            });
+            return Err(ClientError::no_stream(filter.to_string()));
         }
     }
     let events = &client.config.events;
@@ -63,9 +61,7 @@ fn wanted(running: &Running) -> Result<Option<DurableConfig>, ClientError> {
         for ty in handlers.events.keys() {
             let heard = config.heard_subjects(ty);
             if heard.is_empty() {
-                return Err(ClientError::NoStream {
-                    subject: ty.clone(),
-                });
+                return Err(ClientError::no_stream(ty.clone()));
             }
             for subject in heard {
                 let pattern = subject.parse::<SubjectPattern>();

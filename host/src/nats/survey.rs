@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::streams::StreamConfig;
+use super::stream_config::StreamConfig;
 use super::{ConnectError, Link, Nats, NatsError, api, connect, login, streams};
 use crate::config::NatsConfig;
 

@@ -6,6 +6,7 @@
     reason = "a test's helpers fail the test as its own lines do"
 )]
 
+mod astray;
 mod building;
 mod call;
 mod check;
