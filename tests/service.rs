@@ -24,6 +24,7 @@ on_both! {
     faults_panics_and_misfits_are_answered,
     silent_services_answer_no_faults,
     a_default_takes_what_nobody_else_does,
+    a_default_takes_whole_events,
     the_end_finishes_what_has_begun,
     two_processes_share_the_work,
     what_is_too_much_is_answered_busy,
@@ -174,6 +175,21 @@ async fn a_default_takes_what_nobody_else_does(on: On) {
     let hasty = client.with_request_timeout(Duration::from_millis(200));
     let error = hasty.request("cyverse.other.Get", &true).await.unwrap_err();
     assert!(matches!(error, ClientError::TimedOut { .. }), "{error:?}");
+}
+
+async fn a_default_takes_whole_events(on: On) {
+    let connected = Connected::on(on).await;
+    let client = &connected.client;
+    let _serving = service(client)
+        .query(OP, |_, (): ()| async { Ok("named") })
+        .any_query_event(|query| async move { Ok(Reply::Raw(query.ty.into())) })
+        .start()
+        .await
+        .unwrap();
+    let named = client.request(OP, &()).await.unwrap();
+    assert_eq!(named.data::<String>().unwrap(), "named");
+    let other = client.request("cyverse.other.Get", &()).await.unwrap();
+    assert_eq!(&*other.bytes(), b"cyverse.other.Get");
 }
 
 async fn the_end_finishes_what_has_begun(on: On) {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use conche::client::{Call, Fault};
+use conche::client::{Call, Fault, Service};
 use conche::config::EventSubject;
 use conche::envelope::Message;
-use conche::policy::Retry;
+use conche::policy::{Retry, Start};
 use tokio::sync::mpsc;
 
 use crate::client::{Connected, service};
@@ -21,6 +21,7 @@ on_both! {
     what_fails_too_often_is_dead_lettered,
     events_are_heard_on_every_subject_that_is_configured,
     a_default_gets_every_other_event,
+    a_durable_begins_where_it_is_told,
 }
 
 async fn an_event_is_handled_until_it_succeeds(on: On) {
@@ -209,6 +210,44 @@ async fn a_default_gets_every_other_event(on: On) {
             "other org.cyverse.events.X".to_owned(),
         ]
     );
+}
+
+async fn a_durable_begins_where_it_is_told(on: On) {
+    let connected = Connected::on(on).await;
+    let client = &connected.client;
+    for name in ["first", "second", "third"] {
+        client.publish(ADDED, name).await.unwrap();
+    }
+    for (durable, start, expected) in [
+        ("all", Start::All, &["first", "second", "third", "last"][..]),
+        ("some", Start::Sequence(3), &["third", "last"]),
+    ] {
+        let (told, mut tells) = mpsc::channel(8);
+        let serving = Service::new(client, durable)
+            .unwrap()
+            .event(&[ADDED], move |_, name: String| {
+                let told = told.clone();
+                async move {
+                    told.send(name).await.unwrap();
+                    Ok(())
+                }
+            })
+            .events_from(start)
+            .start()
+            .await
+            .unwrap();
+        let mut heard = Vec::new();
+        if durable == "all" {
+            client.publish(ADDED, "last").await.unwrap();
+        }
+        for _ in expected {
+            let told = tokio::time::timeout(DEADLINE, tells.recv()).await;
+            heard.push(told.unwrap().unwrap());
+        }
+        heard.sort_unstable_by_key(|name| expected.iter().position(|it| it == name));
+        assert_eq!(heard, expected, "{durable}");
+        assert!(serving.stop().await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

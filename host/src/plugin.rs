@@ -107,7 +107,7 @@ impl Plugin {
         &self.registrations
     }
 
-    /// The component, for `inspect`.
+    /// The component: what it imports and exports, and how long it took to compile.
     pub fn component(&self) -> &Compiled {
         &self.compiled
     }

@@ -161,12 +161,8 @@ fn show_query(
         Ok(None) => show(shown, "silence", "the handler answers nothing"),
         Err(fault) => {
             show(shown, "fault", &format!("{} {}", fault.code, fault.message));
-            match fault.details {
-                Some(Payload::Json(text) | Payload::Text(text)) => show(shown, "details", &text),
-                Some(Payload::Binary(bytes)) => {
-                    show(shown, "details", &format!("{} bytes", bytes.len()));
-                }
-                None => {}
+            if let Some(details) = &fault.details {
+                show(shown, "details", &output::payload(details));
             }
             return false;
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use conche::client::{Client, ClientError, EventSource, Seen};
 use conche::config::{Config, Mode};
-use conche::envelope::{Attribute, CloudEvent, Payload};
+use conche::envelope::{Attribute, CloudEvent};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -181,16 +181,9 @@ fn person(event: &CloudEvent, transaction_attribute: &str) -> String {
     }
     // Writing to a string cannot fail.
     let _ = writeln!(text, "  from {}", event.source);
-    match &event.data {
-        None => {}
-        Some(Payload::Json(data) | Payload::Text(data)) => {
-            for line in data.lines() {
-                let _ = writeln!(text, "  {line}");
-            }
-        }
-        Some(Payload::Binary(bytes)) => {
-            let _ = writeln!(text, "  {} bytes", bytes.len());
-        }
+    let data = event.data.as_ref().map(output::payload).unwrap_or_default();
+    for line in data.lines() {
+        let _ = writeln!(text, "  {line}");
     }
     // What others publish may hold anything; a terminal acts on control characters.
     text.chars()

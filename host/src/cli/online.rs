@@ -108,10 +108,10 @@ fn hint(error: &ClientError, server: Server) -> Option<String> {
             Some("name the server with --nats-url or NATS_URL".to_owned())
         }
         ClientError::TimedOut { .. } => Some("--timeout waits longer".to_owned()),
-        ClientError::Remote(fault) => fault.details.as_ref().map(|details| match details {
-            Payload::Json(text) | Payload::Text(text) => format!("details: {text}"),
-            Payload::Binary(bytes) => format!("details: {} bytes", bytes.len()),
-        }),
+        ClientError::Remote(fault) => {
+            let details = fault.details.as_ref();
+            details.map(|details| format!("details: {}", output::payload(details)))
+        }
         _ => None,
     }
 }

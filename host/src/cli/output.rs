@@ -1,9 +1,11 @@
 //! What commands print, and how errors look: the same everywhere.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 use std::process::ExitCode;
 
+use conche::envelope::Payload;
 use conche::plugin::Plugin;
 
 use super::{EXIT_USAGE, log};
@@ -39,6 +41,14 @@ pub(crate) fn error(error: &anyhow::Error) {
     }
     for line in text.lines() {
         log::say(line);
+    }
+}
+
+/// Data as a person reads it.
+pub(crate) fn payload(data: &Payload) -> Cow<'_, str> {
+    match data {
+        Payload::Json(text) | Payload::Text(text) => text.into(),
+        Payload::Binary(bytes) => format!("{} bytes", bytes.len()).into(),
     }
 }
 

@@ -28,7 +28,8 @@ use crate::subject::{SubjectPattern, check_literal};
 /// **Events** come through one durable consumer, `<durable>-<name>`, which several processes share.
 /// An event is acknowledged once its handler has succeeded. After a fault of 500 and above it comes
 /// again, with a growing delay, as often as [`Service::retry`] says; after one below, as when its data
-/// does not fit, and after the last attempt it is stored as a dead letter. A durable begins with what is published after its first start.
+/// does not fit, and after the last attempt it is stored as a dead letter. A durable begins with what
+/// is published after its first start, unless [`Service::events_from`] says otherwise.
 ///
 /// A plugin of the same name takes over both, op by op and event by event: the durable is the same.
 #[derive(Debug)]
