@@ -5,6 +5,7 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 
+use super::LIMITS;
 use crate::envelope::{CloudEvent, Fault, Message, headers};
 use crate::outbound::Stored;
 
@@ -164,15 +165,61 @@ fn json(status: StatusCode, body: String) -> Response {
     response
 }
 
+/// A message as a response. One with more headers than the gateway takes itself is not sent: the
+/// extensions of a reply are the guest's to choose, and some 25,000 of them would be a panic here.
 fn http(status: StatusCode, message: Message) -> Response {
+    let (count, bytes) = (message.headers.len(), message.headers.wire_size());
+    if count > LIMITS.headers || bytes > LIMITS.head_bytes {
+        let text = format!(
+            "the answer has {count} headers in {bytes} bytes, more than the {} in {} that go over \
+             HTTP: ask in structured mode",
+            LIMITS.headers, LIMITS.head_bytes
+        );
+        return problem(StatusCode::BAD_GATEWAY, &text);
+    }
     let mut response = Response::new(Body::from(message.body));
     *response.status_mut() = status;
     for (name, value) in message.headers.iter() {
         let name = HeaderName::from_bytes(name.as_bytes());
         let value = HeaderValue::from_str(value);
         if let (Ok(name), Ok(value)) = (name, value) {
-            response.headers_mut().append(name, value);
+            // Within the limit above it is never full.
+            let _is_there = response.headers_mut().try_append(name, value);
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::{LIMITS, Mode, reply};
+    use crate::envelope::{Attribute, CloudEvent, Extension};
+
+    #[test]
+    fn whatever_a_guest_answers_is_a_response() {
+        let check = |extensions: usize, mode: Mode, expected: StatusCode| {
+            let mut event = CloudEvent {
+                id: "1".to_owned(),
+                source: "/s".to_owned(),
+                ty: "org.e.A".to_owned(),
+                ..CloudEvent::default()
+            };
+            event.extensions = (0..extensions)
+                .map(|n| Extension {
+                    name: format!("x{n}"),
+                    value: Attribute::Text("1".to_owned()),
+                })
+                .collect();
+            let response = reply(&event, mode);
+            assert_eq!(response.status(), expected, "{extensions} {mode:?}");
+        };
+        // Beside `ce-specversion`, `ce-id`, `ce-source` and `ce-type`.
+        let most = LIMITS.headers - 4;
+        check(most, Mode::Binary, StatusCode::OK);
+        check(most + 1, Mode::Binary, StatusCode::BAD_GATEWAY);
+        check(26_000, Mode::Binary, StatusCode::BAD_GATEWAY);
+        check(26_000, Mode::Structured, StatusCode::OK);
+    }
 }
