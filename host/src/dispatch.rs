@@ -23,6 +23,7 @@ use crate::plugin::Plugin;
 use crate::registry::{Registry, Route};
 use crate::sandbox::{Call, Effects, EventOutcome, Failure, Heard, QueryOutcome, Verdict};
 use crate::settle::Unhandled;
+use crate::text;
 use slots::{enter, wait_for};
 
 /// Calls that may wait for one of the host's slots.
@@ -289,7 +290,7 @@ impl Dispatcher {
 
     fn not_stored(&self, event: &CloudEvent, route: &Route, error: &SendError) -> QueryAnswer {
         let plugin = &route.plugin;
-        warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, %error, "effects of a query were not stored");
+        warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = &*text::name(&event.id), %error, "effects of a query were not stored");
         let code = if error.may_pass() { 503 } else { 500 };
         let fault = Fault::new(code, "the answer's effects could not be stored");
         self.fault(event, route, fault, QueryEnd::Fault)
@@ -312,7 +313,7 @@ impl Dispatcher {
     fn reply(&self, event: &CloudEvent, route: &Route, reply: Box<CloudEvent>) -> QueryAnswer {
         let refused = |text: String| {
             let plugin = &route.plugin;
-            warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id, reason = text, "a reply was not sent");
+            warn!(plugin = %plugin.name(), digest = plugin.digest().short(), event_id = &*text::name(&event.id), reason = text, "a reply was not sent");
             self.fault(event, route, Fault::new(500, text), QueryEnd::Failed)
         };
         match self.outbound.written(&reply) {
@@ -353,8 +354,8 @@ fn report(plugin: &Plugin, event: &CloudEvent, failure: &Failure) {
     warn!(
         plugin = %plugin.name(),
         digest = plugin.digest().short(),
-        ty = event.ty,
-        event_id = event.id,
+        ty = &*text::name(&event.ty),
+        event_id = &*text::name(&event.id),
         kind = failure.kind(),
         %failure,
         "a handler failed"

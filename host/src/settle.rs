@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::outbound::SendError;
 use crate::policy::Retry;
 use crate::sandbox::{EventOutcome, Failure, Verdict};
-use crate::text::cut;
+use crate::text::{REASON_MAX, cut};
 
 /// Why an event is not handled, though no handler refused it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -45,10 +45,6 @@ pub enum Settlement {
         reason: String,
     },
 }
-
-/// The longest reason, in bytes: the text is a guest's, and goes into the log, and to the server that
-/// ends the delivery.
-const REASON_MAX: usize = 1024;
 
 /// The longest that a handler may put its event off: streams forget what is older than they keep.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);

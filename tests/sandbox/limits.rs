@@ -1,12 +1,14 @@
 //! Each limit holds, and says which it was.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use conche::policy::Policy;
-use conche::sandbox::{Failure, QueryOutcome};
+use conche::sandbox::{Call, Failure, QueryOutcome};
 use serde_json::{Value, json};
 
 use super::{ask, load, log, reply};
+use crate::support::event;
 
 const MS: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(60);
@@ -183,6 +185,23 @@ async fn log_lines() {
         note(how, amount, |_| {}).await;
         assert!(log.text().contains("lines_dropped=1\n"), "{how}");
     }
+}
+
+/// A peer chooses it, and it stands in each line.
+#[tokio::test]
+async fn an_id_is_cut_in_log_lines() {
+    let plugin = load("probe", |_| {}).await.unwrap();
+    let mut event = event("cyverse.probe.Log", r#"{"message": "m", "count": 10}"#);
+    event.id = "i".repeat(100_000);
+    let event = Arc::new(event);
+    let log = log::capture();
+    let mut queries = plugin.registrations().queries.iter();
+    let (handler, _) = queries.find(|(_, op)| *op == event.ty).unwrap();
+    let call = Call::first(handler, &event, LONG);
+    plugin.query(&call).await.unwrap();
+    let text = log.text();
+    assert_eq!(text.matches("… (100000 bytes)").count(), 10, "{text:.1000}");
+    assert!(text.len() < 10 * 500, "{}", text.len());
 }
 
 #[tokio::test]

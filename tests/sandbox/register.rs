@@ -33,6 +33,9 @@ async fn what_it_says_is_handed_on() {
         "query `cyverse.hostile.Loop` is registered twice",
     )
     .await;
+    let long = refusal("long-err", LONG, LONG).await;
+    assert!(long.ends_with("xxx… (1048576 bytes)"), "{long:.100}");
+    assert!(long.len() < 1100, "{}", long.len());
     let flood = "register registered more than 500 handlers: raise registrations in [limits]";
     check("flood", flood).await;
     let long = "the name `axxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx… (1048576 bytes)` has 1048576 bytes, more than 255";

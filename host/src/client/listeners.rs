@@ -18,6 +18,7 @@ use super::{Client, ClientError};
 use crate::config::Config;
 use crate::outbound::watch::{Interest, Key, Match, Seen};
 use crate::shutdown::Shutdown;
+use crate::text;
 
 /// Events that wait for one listener's callback; what comes on top is dropped, counted and logged.
 const LISTENER_CAPACITY: usize = 1024;
@@ -293,8 +294,8 @@ async fn listen(
         let called = AssertUnwindSafe(async { callback.0(seen).await });
         if called.catch_unwind().await.is_err() {
             error!(
-                event_id = event.id,
-                ty = event.ty,
+                event_id = &*text::name(&event.id),
+                ty = &*text::name(&event.ty),
                 "a callback panicked: its listener goes on with the next event"
             );
         }

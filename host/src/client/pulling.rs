@@ -14,6 +14,7 @@ use crate::envelope::Fault;
 use crate::nats::{DurableConfig, Whose};
 use crate::source::{Consumer, Delivery, Durable, End};
 use crate::subject::SubjectPattern;
+use crate::text::{self, REASON_MAX, cut};
 
 /// Events of one service that are handled at the same time.
 const EVENTS_MAX: usize = 64;
@@ -190,18 +191,22 @@ async fn decide(running: &Running, durable: &Durable, delivery: &Delivery) -> En
     match handler.run(running.incoming(event, attempt)).await {
         Ok(()) => End::Ack,
         Err(Fault { code, message, .. }) if code < MAY_PASS => {
-            let reason = format!("rejected: {message} ({code})");
+            let reason = format!("rejected: {} ({code})", cut(&message, REASON_MAX));
             dead_letter(running, delivery, reason).await
         }
         Err(Fault { code, message, .. }) if attempt >= running.retry.max_attempts => {
             let most = running.retry.max_attempts;
-            let reason = format!("attempt {attempt} of {most}: {message} ({code})");
+            let reason = format!(
+                "attempt {attempt} of {most}: {} ({code})",
+                cut(&message, REASON_MAX)
+            );
             dead_letter(running, delivery, reason).await
         }
         Err(Fault { code, message, .. }) => {
             let delay = running.retry.delay(attempt, fastrand::f64());
             info!(
-                service = %running.name, event_id, attempt, ?delay, code, reason = message,
+                service = %running.name, event_id = &*text::name(&event_id), attempt, ?delay, code,
+                reason = &*cut(&message, REASON_MAX),
                 "an event will be retried"
             );
             End::Nak(delay)
@@ -215,11 +220,11 @@ async fn unlistened(running: &Running, durable: &Durable, delivery: &Delivery, t
     match durable.whose(delivery, ty).await {
         Ok(Whose::Nobodys) => End::Ack,
         Ok(Whose::Others) => {
-            info!(service = %running.name, ty, "another process has a version that handles this type: leaving the event to it");
+            info!(service = %running.name, ty = &*text::name(ty), "another process has a version that handles this type: leaving the event to it");
             End::Nak(delivery.left_for())
         }
         Ok(Whose::Ours) => {
-            let reason = format!("unlistened: no handler for type `{ty}`");
+            let reason = format!("unlistened: no handler for type `{}`", text::name(ty));
             dead_letter(running, delivery, reason).await
         }
         Err(error) => cannot_tell(running, &error),

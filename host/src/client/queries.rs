@@ -11,6 +11,7 @@ use super::serving::Running;
 use crate::config::ErrorAnswers;
 use crate::envelope::{CloudEvent, Fault, Message, headers};
 use crate::source::{Asked, Queries};
+use crate::text;
 
 /// Queries of one service that run at the same time; what comes on top is answered "busy".
 const QUERIES_MAX: usize = 1024;
@@ -94,7 +95,12 @@ impl Running {
         let message = match written {
             Ok(message) => message,
             Err(fault) => {
-                debug!(subject, event_id, code = fault.code, "a fault");
+                debug!(
+                    subject,
+                    event_id = &*text::name(&event_id),
+                    code = fault.code,
+                    "a fault"
+                );
                 let silent = self.client.inner.config.compat.errors == ErrorAnswers::Silent;
                 if silent || by_default {
                     return;
@@ -105,7 +111,10 @@ impl Running {
         if let Some(message) = message
             && let Err(error) = reply.send(message).await
         {
-            warn!(event_id, error, "the answer did not reach its asker");
+            warn!(
+                event_id = &*text::name(&event_id),
+                error, "the answer did not reach its asker"
+            );
         }
     }
 

@@ -11,6 +11,7 @@ use super::backlog::Room;
 use super::pace::Pace;
 use crate::envelope::{CloudEvent, Message};
 use crate::source::Reply;
+use crate::text;
 
 /// A message on its way to an asker.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Answer {
         // Pinned here: to move it would cost more than it does.
         if let Err(error) = pin!(reply.send(message)).await {
             warn!(
-                event_id = event.id,
+                event_id = &*text::name(&event.id),
                 error, "the answer did not reach its asker"
             );
         }

@@ -31,6 +31,7 @@ use crate::registry::Route;
 use crate::shutdown::Shutdown;
 use crate::source::{Asked, Queries, Reply};
 use crate::subject::SubjectPattern;
+use crate::text;
 
 /// Queries that are read at once, at most: as many as tokio lets a task read before others have
 /// their turn. With 80, the server's work for smaller writes cost a tenth of the throughput of 256
@@ -277,7 +278,7 @@ impl QueryLoop {
         };
         // Whoever may ask one op has not thereby been allowed to ask another.
         if event.ty != subject {
-            let reason = format!("its type is `{}`, not its subject", event.ty);
+            let reason = format!("its type is `{}`, not its subject", text::name(&event.ty));
             self.pass_over(subject, &reason);
             return None;
         }
@@ -307,7 +308,11 @@ impl QueryLoop {
             && (silent || *by_default)
         {
             let subject = &event.ty;
-            debug!(subject, event_id = event.id, "a fault, not answered");
+            debug!(
+                subject,
+                event_id = &*text::name(&event.id),
+                "a fault, not answered"
+            );
             return None;
         }
         let message = answer.into_message(self.dispatcher.max_payload())?;

@@ -14,6 +14,7 @@ use crate::nats::Whose;
 use crate::plugin::Plugin;
 use crate::settle::{Settlement, settle};
 use crate::source::{Delivery, End};
+use crate::text;
 
 impl Events {
     /// Runs one delivery to its end, once there is room for it. `plugin` is the version that it was
@@ -88,8 +89,8 @@ impl Events {
             }
             Settlement::RetryAfter { delay, reason } => {
                 info!(
-                    plugin = %plugin.name(), digest = plugin.digest().short(), event_id = event.id,
-                    ty = event.ty, attempt, ?delay, reason, "an event will be retried"
+                    plugin = %plugin.name(), digest = plugin.digest().short(), event_id = &*text::name(&event.id),
+                    ty = &*text::name(&event.ty), attempt, ?delay, reason, "an event will be retried"
                 );
                 plugin.metrics().event(EventEnd::Retried);
                 End::Nak(delay)
@@ -103,18 +104,18 @@ impl Events {
     async fn unlistened(&self, plugin: &Plugin, delivery: &Delivery, ty: &str) -> End {
         match self.durable.whose(delivery, ty).await {
             Ok(Whose::Nobodys) => {
-                debug!(plugin = %plugin.name(), subject = delivery.subject(), ty, "an event of another, on a subject that many share");
+                debug!(plugin = %plugin.name(), subject = delivery.subject(), ty = &*text::name(ty), "an event of another, on a subject that many share");
                 skip(plugin)
             }
             Ok(Whose::Others) => {
                 info!(
-                    plugin = %plugin.name(), digest = plugin.digest().short(), ty,
+                    plugin = %plugin.name(), digest = plugin.digest().short(), ty = &*text::name(ty),
                     "no handler here, but another host has or had one just now: leaving the event to it"
                 );
                 End::Nak(delivery.left_for())
             }
             Ok(Whose::Ours) => {
-                let reason = format!("unlistened: no handler for type `{ty}`");
+                let reason = format!("unlistened: no handler for type `{}`", text::name(ty));
                 self.dead_letter(plugin, delivery, reason).await
             }
             Err(error) => self.cannot_tell(plugin, &error),

@@ -1,6 +1,8 @@
 //! What a guest may ask of the host: the imports of `wit/handler.wit`. Ordinary errors are WIT
 //! results; a Rust `Err` is a trap and ends the instance. Only `request` and `exchange` wait.
 
+use std::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -11,6 +13,7 @@ use super::bindings::conche::handler::{
 use super::state::{Phase, State, misused};
 use super::{effects, exchange as exchanges, guest_log, listening, requests};
 use crate::policy::Grant;
+use crate::text;
 
 type Answer = Result<request::Event, SendError>;
 
@@ -188,11 +191,11 @@ impl listeners::Host for State {
 
 impl State {
     /// Where a log line belongs: the event's id, or that it is registration.
-    pub(super) fn place(&self) -> &str {
+    pub(super) fn place(&self) -> Cow<'_, str> {
         match &self.phase {
-            Phase::Calling(running) => &running.facts.event.id,
-            Phase::Registering(_) => "register",
-            Phase::Idle => "-",
+            Phase::Calling(running) => text::name(&running.facts.event.id),
+            Phase::Registering(_) => Cow::Borrowed("register"),
+            Phase::Idle => Cow::Borrowed("-"),
         }
     }
 }

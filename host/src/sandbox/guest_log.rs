@@ -51,7 +51,7 @@ pub(super) fn line(state: &mut State, level: GuestLevel, message: &str, fields: 
                 $level,
                 plugin = state.tenant.name.as_str(),
                 digest = state.tenant.digest.short(),
-                event_id = state.place(),
+                event_id = &*state.place(),
                 "{line}"
             )
         };
@@ -95,7 +95,7 @@ pub(super) fn flush_output(state: &mut State) -> String {
     }
     let plugin = state.tenant.name.as_str();
     let digest = state.tenant.digest.short();
-    let event_id = state.place();
+    let event_id = &*state.place();
     if !stdout.is_empty() {
         let text = stdout.trim_end();
         info!(target: "guest", plugin, digest, event_id, stream = "stdout", "{text}");

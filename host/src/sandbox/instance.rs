@@ -17,6 +17,7 @@ use super::{
     Call, Compiled, Effects, EventOutcome, QueryOutcome, Tenant, Verdict, convert, guest_log,
 };
 use crate::envelope::{CloudEvent, new_id, now};
+use crate::text::{REASON_MAX, cut};
 
 /// Beside two messages' worth of bytes, what one host call may carry.
 const HOSTCALL_FUEL_BASE: usize = 1 << 20;
@@ -135,7 +136,7 @@ impl Instance {
             return Ok(Err("register ended in another phase".into()));
         };
         Ok(match answer {
-            Err(text) => Err(format!("register failed: {text}")),
+            Err(text) => Err(format!("register failed: {}", cut(&text, REASON_MAX))),
             Ok(()) => registering.finish(),
         })
     }

@@ -39,6 +39,7 @@ fn register(registration: &mut Registration) -> Result<(), String> {
         "ok" => {}
         "reusable" => registration.reusable(),
         "err" => return Err("the configuration said so".to_owned()),
+        "long-err" => return Err("x".repeat(1 << 20)),
         "panic" => panic!("panicked in register, as the configuration said"),
         "trap" => behave::trap(),
         "loop" => behave::spin(),
