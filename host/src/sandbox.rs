@@ -22,6 +22,7 @@ mod requests;
 mod shelves;
 mod stage;
 mod state;
+mod weight;
 
 use std::fmt;
 use std::sync::atomic::AtomicUsize;

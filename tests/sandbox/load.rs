@@ -28,6 +28,84 @@ fn what_is_no_plugin_is_refused_with_its_reason() {
     check(&silent, "is a component of another world: ");
 }
 
+/// An unsigned number, as WebAssembly writes it.
+fn leb(mut n: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while n >= 0x80 {
+        bytes.push((n & 0x7f) as u8 | 0x80);
+        n >>= 7;
+    }
+    bytes.push(n as u8);
+    bytes
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [&[id], &*leb(content.len()), content].concat()
+}
+
+/// So many times the same, and how often.
+fn times(count: usize, one: &[u8]) -> Vec<u8> {
+    [leb(count), one.repeat(count)].concat()
+}
+
+/// A component of one core module with these sections, so many times instantiated.
+fn component(sections: &[Vec<u8>], instances: usize) -> Vec<u8> {
+    let module = [b"\0asm\x01\0\0\0", &*sections.concat()].concat();
+    let module = section(1, &module);
+    let instances = section(2, &times(instances, b"\0\0\0"));
+    [b"\0asm\x0d\0\x01\0", &*module, &*instances].concat()
+}
+
+#[test]
+fn a_component_takes_no_more_of_the_pool_than_one_may() {
+    let refused = |sections: &[Vec<u8>], instances: usize, expected: &str| {
+        let text = format!(
+            "takes more of the host's pool than one component may: The component transitively contains {expected} in the pooling allocator"
+        );
+        check(&component(sections, instances), &text);
+    };
+    let memory = section(5, b"\x01\0\x01");
+    let table = section(4, b"\x01\x70\0\x01");
+    let most = "which exceeds the configured maximum of";
+    let memories = |n: usize| format!("{n} Wasm linear memories, {most} 4");
+    refused(std::slice::from_ref(&memory), 5, &memories(5));
+    refused(&[table], 9, &format!("9 tables, {most} 8"));
+    refused(&[], 33, &format!("33 core module instances, {most} 32"));
+    let other = "is a component of another world: ";
+    check(&component(&[memory], 4), other);
+}
+
+#[test]
+fn what_is_too_much_for_the_compiler_is_not_compiled() {
+    let heavy = "is too much for the compiler: ";
+    // One function without parameters, of so many locals and this code.
+    let functions = |count: usize, locals: usize, code: &[u8]| {
+        let body = [b"\x01", &*leb(locals), b"\x7f", code, b"\x0b"].concat();
+        let body = [&*leb(body.len()), &*body].concat();
+        let sections = [
+            section(1, b"\x01\x60\0\0"),
+            section(3, &times(count, b"\0")),
+            section(10, &times(count, &body)),
+        ];
+        component(&sections, 0)
+    };
+    let blocks = b"\x02\x40\x0b".repeat(2_000);
+    check(
+        &functions(1, 3_000, &blocks),
+        &format!("{heavy}function 0 of core module 0 has a weight"),
+    );
+    check(
+        &functions(1, 1, &[1; 1 << 20]),
+        &format!("{heavy}function 0 of core module 0 has 1048580 bytes, more than the 1048576"),
+    );
+    check(
+        &functions(100_001, 1, b""),
+        &format!("{heavy}it has more than the 100000 functions"),
+    );
+    let few = functions(1, 3, &blocks);
+    check(&few, "is a component of another world: ");
+}
+
 /// The nice value in a `stat` file of procfs: the 19th field, the second being a name in brackets.
 fn nice(stat: &str) -> i32 {
     let (_, rest) = stat.rsplit_once(") ").unwrap();

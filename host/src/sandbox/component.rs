@@ -14,10 +14,15 @@ use super::bindings::exports::conche::handler::{event_handler, lifecycle, query_
 use super::cache::Key;
 use super::shelves::{Shelf, Shelves};
 use super::state::State;
-use super::{Digest, Instance, Sandbox};
+use super::{Digest, Instance, Sandbox, weight};
+use crate::text::{REASON_MAX, cut};
 
 /// The largest component that is compiled, in bytes. Python's are 19 MB, StarlingMonkey's 12.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
+
+/// What wasmtime says of a component that has more than the pool's limits for one. There is no type
+/// for it: a test holds this text to wasmtime's.
+const OF_THE_POOL: &str = "pooling allocator";
 
 /// How much nicer than the rest of the host the compiler is: it gets about a tenth of a processor
 /// that serving wants whole, so that a swap under load comes late, but comes.
@@ -93,6 +98,18 @@ pub enum LoadError {
         /// wasmtime's text.
         reason: String,
     },
+    /// Of code that would take the compiler too long, or too much memory.
+    #[error("is too much for the compiler: {reason}")]
+    TooHeavy {
+        /// Which function, its number and the limit.
+        reason: String,
+    },
+    /// Of memories, tables or core instances.
+    #[error("takes more of the host's pool than one component may: {reason}")]
+    TooManyParts {
+        /// wasmtime's text: what, how many, and the limit.
+        reason: String,
+    },
     /// The host's own failure.
     #[error("could not be compiled: {reason}")]
     NotCompiled {
@@ -143,7 +160,7 @@ impl Sandbox {
         imports.sort_unstable();
         exports.sort_unstable();
         let wrong = |error: wasmtime::Error| LoadError::WrongWorld {
-            reason: format!("{error:#}"),
+            reason: in_short(&error),
         };
         let pre = self.linker.instantiate_pre(&component).map_err(wrong)?;
         let lifecycle = lifecycle::GuestIndices::new(&pre).map_err(wrong)?;
@@ -164,6 +181,9 @@ impl Sandbox {
     }
 
     fn compile_anew(&self, bytes: &[u8], key: &Key) -> Result<Component, LoadError> {
+        weight::check(bytes).map_err(|heavy| LoadError::TooHeavy {
+            reason: heavy.to_string(),
+        })?;
         let component = compile_apart(&self.engine, bytes)?;
         if let Some(cache) = &self.cache {
             match component.serialize() {
@@ -208,16 +228,24 @@ fn compile_apart(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> 
             .map_err(|error| failed(format!("no thread to do it on: {error}")))?;
         match compiler.join() {
             Ok(Ok(component)) => Ok(component),
-            Ok(Err(error)) => Err(LoadError::Broken {
-                // Its parser's lists have lines.
-                reason: format!("{error:#}")
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            }),
+            Ok(Err(error)) => {
+                let reason = in_short(&error);
+                Err(if reason.contains(OF_THE_POOL) {
+                    LoadError::TooManyParts { reason }
+                } else {
+                    LoadError::Broken { reason }
+                })
+            }
             Err(_) => Err(failed("the compiler panicked".into())),
         }
     })
+}
+
+/// wasmtime's text in one line: its parser's lists have lines, and names are the component's.
+fn in_short(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    let words: Vec<_> = text.split_whitespace().collect();
+    cut(&words.join(" "), REASON_MAX).into_owned()
 }
 
 /// Lowers the priority of this thread for good. Other systems than Linux have one for the whole

@@ -13,19 +13,21 @@ use super::SandboxSettings;
 /// 4 GiB of address space, and x86-64 has 128 TiB in all.
 const INSTANCES_MAX: u32 = 8_000;
 
-/// Core instances that one component may have: Python with everything has more than 20.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 60;
+/// Memories that one component may have. What one toolchain builds has one, JavaScript's two; what is
+/// composed of two components has as many as both.
+const MEMORIES_PER_COMPONENT: u32 = 4;
 
-/// Core instances for each component instance in the pool: a Rust guest has 3, an average of 6
-/// leaves room for others.
-const CORE_INSTANCES_PER_INSTANCE: u32 = 6;
+/// Tables that one component may have: what one toolchain builds has 2.
+const TABLES_PER_COMPONENT: u32 = 8;
 
-/// Memories for each component instance in the pool: what one toolchain builds has one, whatever
-/// the language; what is composed of two components has two.
-const MEMORIES_PER_INSTANCE: u32 = 2;
+/// Core instances that one component may have: a Rust guest has 3, Python with everything more than
+/// 20.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
 
-/// Tables for each component instance in the pool: a Rust guest has 2.
-const TABLES_PER_INSTANCE: u32 = 4;
+/// In the pool, so many component instances share what one may have at the most. There are four for
+/// each slot: if each slot holds the largest component there is, half of the pool is left for those
+/// that are tried out, and no plugin's calls take another's room.
+const SHARED_BY: u32 = 2;
 
 /// The stack of a guest, in bytes, and of the fiber that it runs on.
 const GUEST_STACK_BYTES: usize = 512 << 10;
@@ -79,15 +81,17 @@ fn config(settings: &SandboxSettings, reset: Reset) -> Config {
 
 fn pool(settings: &SandboxSettings, reset: Reset) -> PoolingAllocationConfig {
     let instances = settings.instances.min(INSTANCES_MAX);
+    // One component alone can be as large as it may, however few instances there are.
+    let in_all = |of_one: u32| (instances * of_one / SHARED_BY).max(of_one);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances * CORE_INSTANCES_PER_INSTANCE)
-        .total_memories(instances * MEMORIES_PER_INSTANCE)
-        .total_tables(instances * TABLES_PER_INSTANCE)
+        .total_core_instances(in_all(CORE_INSTANCES_PER_COMPONENT))
+        .total_memories(in_all(MEMORIES_PER_COMPONENT))
+        .total_tables(in_all(TABLES_PER_COMPONENT))
         .total_stacks(instances)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
         .max_memory_size(settings.memory_bytes)
         .table_elements(settings.table_elements)
         // Tables are short: to write one back costs less than the faults.
