@@ -12,20 +12,21 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::outbound::SendError;
-use crate::outbound::watch::{Interest, Key, Match, Watch};
+use crate::outbound::watch::{Interest, Key, Match, Matches, Watch};
 use crate::plugin::Plugin;
 use crate::policy::{OnSwap, PluginName};
 use crate::registry::Registry;
 use crate::sandbox::{Digest, ListenerChange, NewListener};
 
-/// Matches that wait to be handled, all plugins together. What comes on top is dropped, and counted.
+/// Matches that wait to be handled, all plugins together; their events have room by bytes, too, until
+/// they are handled. What comes on top is dropped, and counted.
 const MATCHES_MAX: usize = 1024;
 
 /// Who waits for which event. One a host.
 #[derive(Debug)]
 pub struct Listeners {
     watch: Watch,
-    matches: mpsc::Sender<Match>,
+    matches: Matches,
     table: Mutex<Table>,
 }
 
@@ -103,7 +104,7 @@ impl Listeners {
         let (matches, receiver) = mpsc::channel(MATCHES_MAX);
         let listeners = Listeners {
             watch,
-            matches,
+            matches: Matches::bounded(matches),
             table: Mutex::default(),
         };
         (listeners, receiver)

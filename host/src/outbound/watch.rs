@@ -8,6 +8,7 @@
 
 mod interests;
 mod reader;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,9 @@ use crate::shutdown::Shutdown;
 use crate::subject::SubjectPattern;
 use interests::{Interests, Wanted};
 use reader::Reader;
+use room::Room;
+
+pub use room::Matches;
 
 /// How many interests one process may have at once.
 pub const INTERESTS_MAX: usize = 65_536;
@@ -52,6 +56,7 @@ pub struct Seen {
     pub event: Arc<CloudEvent>,
     /// What travelled beside it.
     pub headers: Headers,
+    room: Room,
 }
 
 /// An interest, until it is removed or, if it is for once, has matched.
@@ -178,14 +183,14 @@ impl Watch {
         after: u64,
         once: bool,
         tag: u64,
-        to: mpsc::Sender<Match>,
+        to: impl Into<Matches>,
     ) -> Result<Key, SendError> {
         let wanted = Wanted {
             interest,
             after,
             once,
             tag,
-            to,
+            to: to.into(),
         };
         let (key, mut opening) = self.enter(wanted)?;
         let mut unopened = Unopened {
@@ -220,14 +225,14 @@ impl Watch {
         interest: Interest,
         after: u64,
         tag: u64,
-        to: mpsc::Sender<Match>,
+        to: impl Into<Matches>,
     ) -> Result<Key, SendError> {
         let wanted = Wanted {
             interest,
             after,
             once: true,
             tag,
-            to,
+            to: to.into(),
         };
         Ok(self.enter(wanted)?.0)
     }

@@ -4,10 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Interest, Key, Match, Seen};
+use super::{Interest, Key, Match, Matches, Seen};
 
 /// All interests of one process.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ pub(super) struct Wanted {
     pub(super) once: bool,
     /// What its owner calls it.
     pub(super) tag: u64,
-    pub(super) to: mpsc::Sender<Match>,
+    pub(super) to: Matches,
 }
 
 impl Interests {
@@ -157,7 +156,8 @@ mod tests {
 
     use tokio::sync::mpsc;
 
-    use super::{Interest, Interests, Match, Seen, Wanted};
+    use super::super::room::{KIB_MAX, Room};
+    use super::{Interest, Interests, Match, Matches, Seen, Wanted};
     use crate::envelope::{CloudEvent, Headers};
 
     fn interest(types: &[&str], transaction_id: Option<&str>) -> Interest {
@@ -169,6 +169,10 @@ mod tests {
     }
 
     fn seen(ty: &str) -> Arc<Seen> {
+        seen_of(ty, 1)
+    }
+
+    fn seen_of(ty: &str, bytes: usize) -> Arc<Seen> {
         Arc::new(Seen {
             sequence: 1,
             event: Arc::new(CloudEvent {
@@ -176,6 +180,7 @@ mod tests {
                 ..CloudEvent::default()
             }),
             headers: Headers::new(),
+            room: Room::of(bytes),
         })
     }
 
@@ -185,7 +190,7 @@ mod tests {
             after: 0,
             once,
             tag: 0,
-            to: to.clone(),
+            to: to.clone().into(),
         }
     }
 
@@ -256,6 +261,31 @@ mod tests {
         interests.hand_out(&seen("a"), None);
         assert_eq!(drain(&mut matches), [2]);
         assert!(interests.is_empty());
+    }
+
+    #[test]
+    fn bytes_have_room_and_an_event_is_there_once_for_all() {
+        let (to, mut matches) = mpsc::channel(8);
+        let mut interests = Interests::default();
+        let bounded = Matches::bounded(to.clone());
+        for once in [true, false] {
+            interests.add(Wanted {
+                to: bounded.clone(),
+                ..wanted(interest(&["a"], None), once, &to)
+            });
+        }
+        interests.add(wanted(interest(&["a"], None), false, &to));
+        let small = seen("a");
+        assert_eq!(interests.hand_out(&small, None), 0);
+        assert_eq!(drain(&mut matches), [1, 2, 3]);
+        let large = || seen_of("a", KIB_MAX * 1024);
+        assert_eq!(interests.hand_out(&large(), None), 1);
+        assert_eq!(drain(&mut matches), [3], "one has no room for it");
+        drop(small);
+        assert_eq!(interests.hand_out(&large(), None), 0);
+        assert_eq!(interests.hand_out(&seen("a"), None), 1);
+        assert_eq!(drain(&mut matches), [2, 3, 3], "until it is let go of");
+        assert_eq!(interests.hand_out(&seen("a"), None), 0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Inner, Opening, Seen, State};
+use super::{Inner, Opening, Room, Seen, State};
 use crate::envelope::{CloudEvent, Message};
 use crate::outbound::tail::Tail;
 
@@ -103,10 +103,12 @@ impl Inner {
         let Ok(event) = CloudEvent::decode(&message) else {
             return;
         };
+        let bytes = message.wire_size();
         let seen = Arc::new(Seen {
             sequence,
             event: Arc::new(event),
             headers: message.headers,
+            room: Room::of(bytes),
         });
         let transaction_id = seen.event.transaction_id(&self.transaction_attribute);
         let mut state = self.state();
