@@ -1,6 +1,7 @@
 //! `conche call`: one query or event through one plugin, without any server.
 
 use std::fmt::Write as _;
+use std::io::{IsTerminal as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -151,7 +152,7 @@ fn show_query(
     show_effects(shown, &outcome.effects);
     match outcome.answer {
         Ok(Some(reply)) => match outbound.written(&reply) {
-            Ok(message) => show(shown, "reply", &String::from_utf8_lossy(&message.body)),
+            Ok(message) => show_json(shown, "reply", &message.body),
             Err(flaw) => {
                 let text = format!("a host could not send the reply: {flaw}");
                 show(shown, "failed", &text);
@@ -161,8 +162,10 @@ fn show_query(
         Ok(None) => show(shown, "silence", "the handler answers nothing"),
         Err(fault) => {
             show(shown, "fault", &format!("{} {}", fault.code, fault.message));
-            if let Some(details) = &fault.details {
-                show(shown, "details", &output::payload(details));
+            match &fault.details {
+                Some(Payload::Json(json)) => show_json(shown, "details", json.as_bytes()),
+                Some(details) => show(shown, "details", &output::payload(details)),
+                None => {}
             }
             return false;
         }
@@ -216,8 +219,7 @@ fn show_effects(shown: &mut String, effects: &Effects) {
         }
     }
     for emitted in &effects.emitted {
-        let body = String::from_utf8_lossy(&emitted.message.body);
-        show(shown, "emit", &body);
+        show_json(shown, "emit", &emitted.message.body);
     }
 }
 
@@ -226,7 +228,18 @@ fn show_failure(shown: &mut String, failure: &Failure) -> bool {
     false
 }
 
+/// A line for a program: JSON stays as it is where no person reads it, and no word of ours can begin a
+/// line in it.
+fn show_json(shown: &mut String, what: &str, json: &[u8]) {
+    let json = String::from_utf8_lossy(json);
+    if stdout().is_terminal() {
+        return show(shown, what, &json);
+    }
+    let _ = writeln!(shown, "{what:<8} {json}");
+}
+
+/// The text is a guest's.
 fn show(shown: &mut String, what: &str, text: &str) {
     // Writing to a string cannot fail.
-    let _ = writeln!(shown, "{what:<8} {text}");
+    let _ = writeln!(shown, "{what:<8} {}", output::tamed(text));
 }

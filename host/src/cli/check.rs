@@ -99,7 +99,7 @@ impl Check {
         if self.json {
             output::print(&(serde_json::to_string_pretty(checked)? + "\n"));
         } else {
-            log::print(&text(checked));
+            log::print(&output::shown(&text(checked)));
             if let Some(policy) = &checked.policy {
                 if stdout().is_terminal() && stderr().is_terminal() {
                     log::print("\n");

@@ -66,7 +66,7 @@ impl Inspect {
             let shown = json(&component, loaded.as_ref().ok(), note.as_deref());
             serde_json::to_string_pretty(&shown)? + "\n"
         } else {
-            text(&component, loaded.as_ref().ok(), note.as_deref())
+            output::shown(&text(&component, loaded.as_ref().ok(), note.as_deref()))
         });
         Ok(loaded.map_or_else(|error| refused(&error), |_| ExitCode::SUCCESS))
     }

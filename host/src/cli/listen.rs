@@ -185,14 +185,7 @@ fn person(event: &CloudEvent, transaction_attribute: &str) -> String {
     for line in data.lines() {
         let _ = writeln!(text, "  {line}");
     }
-    // What others publish may hold anything; a terminal acts on control characters.
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            c if c.is_control() => '\u{FFFD}',
-            c => c,
-        })
-        .collect()
+    output::shown(&text)
 }
 
 #[cfg(test)]
@@ -225,7 +218,7 @@ mod tests {
             Payload::Json("{\"a\":\n 1}".to_owned()),
             "  {\"a\":\n   1}\n",
         );
-        check(Payload::Text("\u{1b}[2Jx".to_owned()), "  \u{FFFD}[2Jx\n");
+        check(Payload::Text("\u{1b}[2Jx".to_owned()), "  \\u{1b}[2Jx\n");
         check(Payload::Binary(vec![0, 1].into()), "  2 bytes\n");
     }
 

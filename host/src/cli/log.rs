@@ -17,6 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use super::options;
+use super::output::{tame, tamed};
 use lines::Lines;
 
 /// Of a host; other commands write to stderr themselves.
@@ -35,9 +36,9 @@ pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
     start_as(config, is_json, || lines.clone())
 }
 
-/// Says something of ours.
+/// Says something of ours, which may hold what others wrote.
 pub(crate) fn say(text: &str) {
-    print(&format!("conche: {text}\n"));
+    print(&format!("conche: {}\n", tamed(text)));
 }
 
 /// Prints to stderr. Where nobody reads it any more that is no failure.
@@ -83,22 +84,6 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
     }
 }
 
-fn tame(writer: &mut dyn fmt::Write, text: &str) -> fmt::Result {
-    for (index, line) in text.lines().enumerate() {
-        if index > 0 {
-            writer.write_str("\n    ")?;
-        }
-        for character in line.chars() {
-            match character {
-                '\t' => writer.write_char('\t')?,
-                control if control.is_control() => write!(writer, "{}", control.escape_default())?,
-                other => writer.write_char(other)?,
-            }
-        }
-    }
-    Ok(())
-}
-
 fn start_as<W>(config: &LogConfig, is_json: bool, writer: W) -> anyhow::Result<()>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
@@ -118,24 +103,4 @@ where
         builder.fmt_fields(fields).try_init()
     };
     started.map_err(|error| anyhow!("cannot start the log: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tame;
-
-    #[test]
-    fn no_text_forges_a_line() {
-        let check = |text: &str, expected: &str| {
-            let mut tamed = String::new();
-            tame(&mut tamed, text).unwrap();
-            assert_eq!(tamed, expected);
-        };
-        check("plain \u{e4} text", "plain \u{e4} text");
-        check(
-            "a\n2026-01-01 INFO b\r\nc",
-            "a\n    2026-01-01 INFO b\n    c",
-        );
-        check("\u{1b}[2Jgone\rnew\ttab", "\\u{1b}[2Jgone\\rnew\ttab");
-    }
 }

@@ -83,6 +83,6 @@ fn show(answer: &Answer, whole: bool, server: Server) -> ExitCode {
         }
     };
     bytes.push(b'\n');
-    output::print_bytes(&bytes);
+    output::print_as_it_came(&bytes);
     ExitCode::SUCCESS
 }

@@ -160,6 +160,7 @@ pub(super) fn plugins(host: &Host) -> String {
     }
     for (file, reason) in &report.passed_over {
         let file = file.strip_prefix(dir).unwrap_or(file).display();
+        let file = output::tamed(&file.to_string());
         text.push_str(&format!("{file} is passed over\n{}", indented(reason)));
     }
     text
@@ -172,5 +173,6 @@ pub(super) fn watched(host: &Host) -> String {
 }
 
 fn indented(reason: &str) -> String {
-    reason.lines().map(|line| format!("  {line}\n")).collect()
+    let lines = reason.lines().map(output::tamed);
+    lines.map(|line| format!("  {line}\n")).collect()
 }

@@ -52,17 +52,14 @@ impl Running {
             reply,
         } = asked;
         let subject = &*subject;
-        let Some(reply) = reply else {
-            debug!(subject, "a query without a reply subject: passed over");
-            return;
-        };
-        if !reply.is_an_askers(&self.client.inner.config.events) {
-            warn!(
+        let events = &self.client.inner.config.events;
+        let Some(reply) = reply.filter(|reply| reply.is_an_askers(events)) else {
+            debug!(
                 subject,
-                "a query whose reply subject is a stream's, the server's or a host's: not answered"
+                "a query without an asker's reply subject: passed over"
             );
             return;
-        }
+        };
         let mut event = match CloudEvent::decode(&message) {
             Ok(event) if event.ty == subject => event,
             Ok(event) => {

@@ -88,6 +88,18 @@ fn a_retry_says_when() {
 }
 
 #[test]
+fn what_a_guest_says_acts_on_no_terminal_and_forges_no_line() {
+    let text = "x\nreply    {\"ok\":true}\u{1b}]0;gone\u{7}\u{202e}";
+    let fault = json!({"code": 422, "message": text}).to_string();
+    let run = call("probe", "cyverse.probe.Fault", &fault);
+    assert_eq!(run.code, Some(5), "{run:?}");
+    let expected = r#"fault    422 x
+    reply    {"ok":true}\u{1b}]0;gone\u{7}\u{202e}
+"#;
+    assert_eq!(run.stdout, expected);
+}
+
+#[test]
 fn a_failure_shows_what_the_guest_said() {
     let run = call("hostile", "cyverse.hostile.Panic", "{}");
     assert_eq!(run.code, Some(5));
