@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use conche::policy::PluginName;
 use conche_kit::{Kind, Language, Project, create, missing_tools};
 
 use super::output;
@@ -20,7 +21,7 @@ Example:
   conche new hello --lang python && conche dev hello --build")]
 pub(crate) struct New {
     /// Of the plugin: a to z, 0 to 9, `_` and `-`
-    name: String,
+    name: PluginName,
     /// The language
     #[arg(long, value_parser = PossibleValuesParser::new(Language::ALL.map(Language::name)))]
     lang: String,
@@ -34,11 +35,12 @@ pub(crate) struct New {
 
 impl New {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let dir = self.dir.unwrap_or_else(|| PathBuf::from(&self.name));
+        let name = self.name.as_str();
+        let dir = self.dir.unwrap_or_else(|| PathBuf::from(name));
         let language = Language::ALL.into_iter().find(|it| it.name() == self.lang);
         let kind = Kind::ALL.into_iter().find(|it| it.name() == self.kind);
         let (language, kind) = language.zip(kind).expect("clap takes only these");
-        let project = create(&dir, &self.name, language, kind)?;
+        let project = create(&dir, name, language, kind)?;
         output::print(&next_steps(&project, &dir));
         Ok(ExitCode::SUCCESS)
     }

@@ -28,3 +28,11 @@ fn a_command_that_does_not_exist_is_a_matter_of_usage() {
         "{run:?}"
     );
 }
+
+#[test]
+fn a_name_that_no_plugin_has_is_a_matter_of_usage() {
+    let run = Place::new().run(&["new", "Hello!", "--lang", "rust"]);
+    assert_eq!((run.code, &*run.stdout), (Some(2), ""));
+    let begin = "error: invalid value 'Hello!' for '<NAME>': ";
+    assert!(run.stderr.starts_with(begin), "{run:?}");
+}
