@@ -12,7 +12,7 @@ mod suggest;
 mod values;
 
 pub use document::{Document, Section};
-pub(crate) use document::{bytes, pattern};
+pub(crate) use document::{bytes, pattern, whole};
 pub(crate) use expand::beside;
 pub use expand::{ExpandError, Lookups, Reference, expand};
 pub use mistake::{Mistake, Mistakes, Problem};

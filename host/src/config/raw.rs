@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{ErrorAnswers, LogFormat};
 use crate::policy::{Ceiling, RawPolicy};
-use crate::settings::{Document, Mistakes, Problem, Section, Written, bytes, parse_duration};
+use crate::settings::{
+    Document, Mistakes, Problem, Section, Written, bytes, parse_duration, whole,
+};
 use crate::subject::SubjectPattern;
 
 /// A text, as somebody wrote it.
@@ -188,7 +190,7 @@ impl RawNats {
             client_id: s.string("client_id"),
             max_reconnects: s.value("max_reconnects", |value| {
                 let wanted = "number of attempts: write a whole number, or \"forever\"";
-                let attempts = value.as_integer().and_then(|i| i.as_str().parse().ok());
+                let attempts = whole(value).ok().and_then(|n| u32::try_from(n).ok());
                 match value.as_str() {
                     Some("forever") => Ok(None),
                     _ => attempts

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::grants::Grant;
 use super::limits::{LIMITS, Limit, Unit};
 use super::{InstanceMode, OnSwap, Start};
-use crate::settings::{Problem, Section, Written, beside};
+use crate::settings::{Problem, Section, Written, beside, whole};
 use crate::subject::SubjectPattern;
 
 /// A policy file, or `[plugins.default]`. `None` and absent entries: nothing was said.
@@ -213,8 +213,8 @@ fn start(value: &DeValue<'_>) -> Result<Start, Problem> {
     let text = match value {
         DeValue::String(text) => text.to_string(),
         DeValue::Datetime(time) => time.to_string(),
-        DeValue::Integer(sequence) => {
-            let sequence = sequence.as_str().parse().ok().filter(|s| *s > 0);
+        DeValue::Integer(_) => {
+            let sequence = whole(value).ok().filter(|s| *s > 0);
             return sequence
                 .map(Start::Sequence)
                 .ok_or_else(|| start_wanted(value));

@@ -196,7 +196,9 @@ impl<'d> Section<'d> {
         self.value(key, |value| {
             let number = match value {
                 DeValue::Float(float) => float.as_str().parse().ok(),
-                DeValue::Integer(integer) => integer.as_str().parse().ok(),
+                DeValue::Integer(i) => i32::from_str_radix(i.as_str(), i.radix())
+                    .ok()
+                    .map(f64::from),
                 _ => None,
             };
             let number: f64 = number.ok_or_else(|| wanted(NUMBER, value))?;
@@ -358,7 +360,8 @@ pub(crate) fn bytes(value: &DeValue<'_>) -> Result<u64, Problem> {
     }
 }
 
-fn whole(value: &DeValue<'_>) -> Result<u64, Problem> {
+/// A whole number, in whichever base it is written.
+pub(crate) fn whole(value: &DeValue<'_>) -> Result<u64, Problem> {
     match value {
         DeValue::Integer(i) => u64::from_str_radix(i.as_str(), i.radix()).ok(),
         _ => None,

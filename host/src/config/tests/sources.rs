@@ -156,6 +156,10 @@ fn minus_one_is_the_old_default_and_unset_is_not() {
         Some(9)
     );
     assert_eq!(
+        of_file("nats.max_reconnects = 0x10").nats.max_reconnects,
+        Some(16)
+    );
+    assert_eq!(
         of_file("nats.max_reconnects = 'forever'")
             .nats
             .max_reconnects,

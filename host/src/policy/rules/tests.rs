@@ -387,6 +387,7 @@ fn starts() {
     assert_eq!(start("'new'"), Start::New);
     assert_eq!(start("'all'"), Start::All);
     assert_eq!(start("12"), Start::Sequence(12));
+    assert_eq!(start("0x10"), Start::Sequence(16));
     let noon = start("'2026-01-31T13:00:00+01:00'");
     assert_eq!(noon, start("2026-01-31T12:00:00Z"));
     check(
