@@ -271,7 +271,8 @@ async fn a_listener_that_cannot_be_added_leaves_nothing() {
     let source = EventSource::new(config);
     let (callback, _) = numbers();
     let error = source.add_listener(A, "", callback).await.unwrap_err();
-    assert!(error.to_string().contains("stream not found"), "{error}");
+    let stream = EVENTS.to_owned();
+    assert_eq!(error, ClientError::NoEventStream { stream });
     let fitting = async {
         while async_nats::connect(server.url()).await.is_err() {
             tokio::task::yield_now().await;
