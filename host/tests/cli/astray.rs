@@ -86,7 +86,7 @@ fn who_gives_up_a_server_says_which() {
     };
     let url = online.server.url();
     let expected = format!(
-        "conche: lost the connection to {url}, and tried as often as max_reconnects allows"
+        "conche: lost the connection to {url}, and tried as often as max_reconnects (NATS_MAX_RECONNECTS) allows"
     );
     assert_eq!(said, expected);
     assert_eq!(listening.end(), Some(4));

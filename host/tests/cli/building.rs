@@ -152,6 +152,6 @@ fn what_is_no_project_is_not_watched() {
     let run = place.run(&["dev", "nowhere", "--build"]);
     // As it is without --build.
     assert_eq!(run.code, Some(3), "{run:?}");
-    insta::assert_snapshot!(run.stderr, @"conche: projects directory `nowhere` does not exist or is no directory: create it, or name another");
+    insta::assert_snapshot!(run.stderr, @"conche: projects directory `nowhere` does not exist: create it, or name another");
     assert!(!place.dir.path().join("nowhere").exists());
 }
