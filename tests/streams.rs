@@ -56,3 +56,13 @@ async fn a_server_that_lost_its_store_gets_its_streams_again() {
         until(async || host.wire.api(&what, json!({})).await["config"].is_object()).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_stream_that_is_deleted_is_made_again() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let what = format!("STREAM.DELETE.{DEAD}");
+    host.wire.api(&what, json!({})).await;
+    let reject = r#"{"steps":[{"reject":{"code":400,"message":"never"}}]}"#;
+    host.publish(DO, reject).await;
+    host.dead_letters(1).await;
+}

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use conche::client::{EventSource, Seen};
+use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -87,6 +88,31 @@ async fn queries_are_answered_after_one_that_ends_the_client() {
     }
     // What was made for the client as it is now is left without a loss, too.
     assert!(host.host.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_when_the_client_ends_is_settled_over_the_next() {
+    let host = TestHost::on(On::Nats, &["probe"], "").await;
+    let mut asked = host
+        .wire
+        .nats()
+        .subscribe("cyverse.test.Hold")
+        .await
+        .unwrap();
+    let hold = r#"{"report":true,"steps":[{"ask":{"op":"cyverse.test.Hold","timeout_ms":25000}}]}"#;
+    host.publish(DO, hold).await;
+    let question = asked.next().await.unwrap();
+    publish(host.server.as_ref().unwrap(), DO, ENDS_THE_CLIENT, "").await;
+    host.wire.wait_for(DEAD, "conche.dlq.>", 2).await;
+    let answer = event("cyverse.test.Held", "{}").to_structured().unwrap();
+    let client = host.wire.nats();
+    client
+        .publish(question.reply.unwrap(), answer.body)
+        .await
+        .unwrap();
+    // The ack wait is longer than the deadline of this test.
+    settled(&host).await;
+    host.stored(DONE, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

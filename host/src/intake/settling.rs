@@ -149,6 +149,8 @@ impl Events {
                 Err(error) => error,
             };
             stands.get_or_insert_with(|| Standstill::begin(self, plugin));
+            // It may be that it is not there any more. What is wrong with it, the error says.
+            let _ = outbound.ensure_streams(events).await;
             error!(
                 plugin = %plugin.name(), sequence = delivery.sequence(), %error, again_in = ?wait,
                 "the dead-letter stream takes nothing: the plugin's events stand still until it does"

@@ -1,13 +1,13 @@
 //! One delivery of one event, and how it is settled.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, Subject};
+use async_nats::Subject;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::NatsError;
+use super::link::Lives;
 use super::message::{headers_from, request};
 use super::raw::Raw;
 use crate::envelope::Message;
@@ -32,7 +32,8 @@ pub(crate) struct Delivery {
     pub(crate) stored_at: DateTime<Utc>,
     /// The message is without its headers then.
     pub(crate) unreadable: Option<Unreadable>,
-    client: Arc<Client>,
+    /// Settled over whichever is there by then.
+    lives: Lives,
     reply: Subject,
 }
 
@@ -57,10 +58,7 @@ pub(super) struct AckSubject<'a> {
 
 impl Delivery {
     /// Reads a message of a pull; the text says why it is none.
-    pub(super) fn read(
-        client: &Arc<Client>,
-        message: async_nats::Message,
-    ) -> Result<Delivery, String> {
+    pub(super) fn read(lives: Lives, message: async_nats::Message) -> Result<Delivery, String> {
         let reply = message.reply.ok_or("it has no reply subject")?;
         let ack = ack_subject(&reply).ok_or_else(|| format!("`{reply}` acknowledges nothing"))?;
         Ok(Delivery {
@@ -74,7 +72,7 @@ impl Delivery {
                 body: message.payload,
             },
             unreadable: None,
-            client: client.clone(),
+            lives,
             reply,
         })
     }
@@ -82,7 +80,7 @@ impl Delivery {
     /// One that was delivered to the consumer, and that the client could not read. How often, only
     /// the lost delivery said.
     pub(super) fn unreadable(
-        client: &Arc<Client>,
+        lives: Lives,
         stream: &str,
         consumer: &str,
         raw: Raw,
@@ -106,7 +104,7 @@ impl Delivery {
                 reason,
                 headers: raw.headers,
             }),
-            client: client.clone(),
+            lives,
             reply: reply.into(),
         }
     }
@@ -145,13 +143,15 @@ impl Delivery {
             body: word.into(),
             ..Message::default()
         };
-        request(&self.client, &self.reply, message, SETTLE_TIMEOUT)
+        let client = &self.lives.now().client;
+        request(client, &self.reply, message, SETTLE_TIMEOUT)
             .await
             .map(drop)
     }
 
     async fn tell(&self, word: String) -> Result<(), NatsError> {
-        let told = self.client.publish(self.reply.clone(), word.into()).await;
+        let client = &self.lives.now().client;
+        let told = client.publish(self.reply.clone(), word.into()).await;
         told.map_err(|error| NatsError::Other(error.to_string()))
     }
 }

@@ -191,11 +191,26 @@ impl Durable {
             // The pull that comes next says what is wrong.
             Ok(_) | Err(_) => return Vec::new(),
         };
-        let pending = info.ack_floor.stream_seq + 1..=info.delivered.stream_seq;
-        let found = raw::unreadable(&self.client(), &self.stream, pending.rev()).await;
-        let client = &self.client();
-        let delivery =
-            |(raw, reason)| Delivery::unreadable(client, &self.stream, &self.name, raw, reason);
+        let client = self.client();
+        let (oldest, newest) = (info.ack_floor.stream_seq + 1, info.delivered.stream_seq);
+        let filters = self.known().facts.on_the_server();
+        // What ends each connection anew is soon the oldest.
+        let first = match raw::first_on(&client, &self.stream, oldest, &filters).await {
+            Ok(first) => first,
+            Err(error) => {
+                debug!(consumer = self.name, %error, "cannot look for headers that cannot be read");
+                return Vec::new();
+            }
+        };
+        let first = first.filter(|first| *first <= newest);
+        let last = (oldest..=newest).rev();
+        let last = last.filter(|sequence| Some(*sequence) != first);
+        let sequences = first.into_iter().chain(last);
+        let found = raw::unreadable(&client, &self.stream, sequences).await;
+        let delivery = |(raw, reason)| {
+            let lives = self.nats.inner.events.lives();
+            Delivery::unreadable(lives, &self.stream, &self.name, raw, reason)
+        };
         found.into_iter().map(delivery).collect()
     }
 

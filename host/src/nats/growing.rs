@@ -116,7 +116,7 @@ impl Durable {
             known.facts = Arc::default();
             known.read = None;
             known.first.values_mut().for_each(|first| *first = 1);
-            known.floor = None;
+            known.floor = (!known.first.is_empty()).then_some(0);
             known.stream_made.clone_from(&stream.created);
         }
         let patterns = if wanted.filters.is_empty() {

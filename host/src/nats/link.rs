@@ -33,10 +33,21 @@ pub(crate) struct LinkState {
     failed: u32,
 }
 
+/// The clients of a connection, one after the other.
+#[derive(Debug, Clone)]
+pub(super) struct Lives(Arc<RwLock<Arc<Life>>>);
+
+impl Lives {
+    pub(super) fn now(&self) -> Arc<Life> {
+        let life = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        life.clone()
+    }
+}
+
 /// A connection that comes back by itself.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
-    life: Arc<RwLock<Arc<Life>>>,
+    lives: Lives,
     purpose: &'static str,
     state: watch::Receiver<LinkState>,
     fences: Arc<Fences>,
@@ -70,7 +81,7 @@ impl Link {
             failed: 0,
         });
         let link = Link {
-            life: Arc::new(RwLock::new(Arc::new(life))),
+            lives: Lives(Arc::new(RwLock::new(Arc::new(life)))),
             purpose,
             state: state.clone(),
             fences: connector.fences.clone(),
@@ -93,12 +104,16 @@ impl Link {
 
     /// As it is now. What was asked of an earlier one is lost with it.
     pub(crate) fn client(&self) -> Arc<Client> {
-        self.life().client.clone()
+        self.lives.now().client.clone()
+    }
+
+    /// For what outlives a client.
+    pub(super) fn lives(&self) -> Lives {
+        self.lives.clone()
     }
 
     fn life(&self) -> Arc<Life> {
-        let life = self.life.read().unwrap_or_else(PoisonError::into_inner);
-        life.clone()
+        self.lives.now()
     }
 
     /// Counts how often the connection came up, to the moment.
@@ -166,8 +181,8 @@ async fn supervise(link: Link, connector: Connector, state: watch::Sender<LinkSt
             state.send_modify(|state| state.ready = false);
             match connector.connect(life.generation()).await {
                 Ok(another) => {
-                    let mut life = link.life.write().unwrap_or_else(PoisonError::into_inner);
-                    *life = Arc::new(another);
+                    let lives = &link.lives.0;
+                    *lives.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(another);
                 }
                 Err(error) => {
                     error!(purpose, %error, "the connection is lost");

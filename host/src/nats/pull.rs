@@ -247,7 +247,7 @@ impl Consumer {
         };
         let Some(status) = message.status else {
             inbox.asked = inbox.asked.saturating_sub(1);
-            return match Delivery::read(&inbox.client, message) {
+            return match Delivery::read(self.link.lives(), message) {
                 Ok(delivery) => Came::Delivery(Box::new(delivery)),
                 Err(reason) => {
                     warn!(next = self.next, reason, "a message that is no delivery");

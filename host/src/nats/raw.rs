@@ -18,13 +18,14 @@ use tracing::debug;
 
 use super::{NatsError, api};
 use crate::envelope::{Headers, Message};
+use crate::subject::SubjectPattern;
 
 /// Messages that one search looks at, and for how long: whoever waits for it wants to read on.
 pub(super) const SEARCH_MAX: u64 = 1024;
 const SEARCH_TIME: Duration = Duration::from_secs(2);
 
 /// Of them, how many are asked for at once.
-const SEARCH_AT_ONCE: usize = 64;
+const SEARCH_AT_ONCE: usize = 16;
 
 /// JetStream has no message there: it was deleted, or is not stored yet.
 const NO_MESSAGE: u64 = 10037;
@@ -63,6 +64,29 @@ pub(super) async fn at(
     sequence: u64,
 ) -> Result<Option<Raw>, NatsError> {
     get(client, stream, &json!({"seq": sequence})).await
+}
+
+/// The sequence of the first message, from one on, that any of these filters lets pass.
+pub(super) async fn first_on(
+    client: &Client,
+    stream: &str,
+    from: u64,
+    filters: &[SubjectPattern],
+) -> Result<Option<u64>, NatsError> {
+    let search = async {
+        let mut first: Option<u64> = None;
+        for filter in filters {
+            let which = json!({"seq": from, "next_by_subj": filter.as_str()});
+            let next = get(client, stream, &which).await?;
+            first = first.into_iter().chain(next.map(|raw| raw.sequence)).min();
+        }
+        Ok(first)
+    };
+    timeout(SEARCH_TIME, search).await.unwrap_or_else(|_| {
+        Err(NatsError::Other(format!(
+            "no answer within {SEARCH_TIME:?}"
+        )))
+    })
 }
 
 /// A header of the last message on a subject.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use async_nats::{Client, Subscriber};
+use async_nats::{Client, SubscribeErrorKind, Subscriber};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use tracing::warn;
@@ -58,12 +58,21 @@ impl Nats {
         group: &str,
     ) -> Result<Subscription, NatsError> {
         let link = self.inner.queries.clone();
-        let generation = link.current();
-        let client = link.client();
-        let subscriber = client
-            .queue_subscribe(pattern.to_owned(), group.to_owned())
-            .await
-            .map_err(|error| NatsError::Other(error.to_string()))?;
+        let (generation, client, subscriber) = loop {
+            let (generation, client) = (link.current(), link.client());
+            let subscribed = client.queue_subscribe(pattern.to_owned(), group.to_owned());
+            match subscribed.await {
+                Ok(subscriber) => break (generation, client, subscriber),
+                // Its client has ended by itself: the next one is waited for.
+                Err(error) if error.kind() == SubscribeErrorKind::Other => tokio::select! {
+                    () = link.lost(generation) => {}
+                    _ = self.inner.gave_up.wait() => {
+                        return Err(NatsError::Other(error.to_string()));
+                    }
+                },
+                Err(error) => return Err(NatsError::Other(error.to_string())),
+            }
+        };
         Ok(Subscription {
             link,
             client,

@@ -21,8 +21,8 @@ const MEMORIES_PER_COMPONENT: u32 = 4;
 const TABLES_PER_COMPONENT: u32 = 8;
 
 /// Core instances that one component may have: a Rust guest has 3, Python with everything more than
-/// 20.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+/// 20, and one more for each native extension. They take no room of their own.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 60;
 
 /// In the pool, so many component instances share what one may have at the most. There are four for
 /// each slot: if each slot holds the largest component there is, half of the pool is left for those
