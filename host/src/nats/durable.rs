@@ -182,8 +182,8 @@ impl Durable {
         Ok(whose)
     }
 
-    /// What it has delivered, is not settled, and the client cannot read: among the last messages
-    /// before and with what it delivered last.
+    /// What it has delivered, is not settled, and the client cannot read: the oldest that is not
+    /// settled, and the last messages up to what it delivered last, are looked at.
     pub(super) async fn unreadable(&self) -> Vec<Delivery> {
         let what = format!("CONSUMER.INFO.{}.{}", self.stream, self.name);
         let info = match api::ask::<ConsumerInfo>(&self.client(), &what, &json!({})).await {
