@@ -20,6 +20,8 @@ mod raw;
 mod resolve;
 
 pub use environment::Flags;
+#[cfg(feature = "host")]
+pub(crate) use load::open_regular;
 pub use load::{CONFIG_FILE, LoadError, lookups};
 pub use raw::RawConfig;
 pub use resolve::{Inputs, Machine};

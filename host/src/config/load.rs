@@ -125,8 +125,8 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The text of a regular file: a pipe may never be written to, and a device never end.
-fn read_text(path: &Path) -> io::Result<String> {
+/// Opens a regular file: a pipe may never be written to, and a device never end.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     let no_file = || io::Error::other("is no regular file");
     if !path.metadata()?.is_file() {
         return Err(no_file());
@@ -140,6 +140,11 @@ fn read_text(path: &Path) -> io::Result<String> {
     if !file.metadata()?.is_file() {
         return Err(no_file());
     }
+    Ok(file)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let file = open_regular(path)?;
     let mut text = String::new();
     file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > SECRET_BYTES_MAX {

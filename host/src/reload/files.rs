@@ -3,7 +3,7 @@
 //! once. Must not know what a component is.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::directories::{self, Entry, NoDirectory};
 use super::refusal::{NoPolicy, Refusal};
-use crate::config::PluginsConfig;
+use crate::config::{PluginsConfig, open_regular};
 use crate::policy::{PluginName, Policy, PolicyFile};
 use crate::sandbox::{COMPONENT_BYTES_MAX, Digest};
 
@@ -258,7 +258,7 @@ pub fn read_policy(path: &Path) -> Result<Option<String>, String> {
     text.map(Some).map_err(|_| "is no UTF-8 text".to_owned())
 }
 
-/// A regular file's bytes: whoever opens a pipe may wait for ever.
+/// A regular file's bytes. Another may have taken its place since it was looked at.
 fn read(path: &Path, metadata: &Metadata, max: usize) -> Result<Vec<u8>, String> {
     if !metadata.is_file() {
         return Err("is no regular file".to_owned());
@@ -267,7 +267,7 @@ fn read(path: &Path, metadata: &Metadata, max: usize) -> Result<Vec<u8>, String>
     if size > max as u64 {
         return Err(format!("has {size} bytes, more than the {max} it may have"));
     }
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = open_regular(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // It may grow while it is read.
     let limited = file.take(max as u64 + 1).read_to_end(&mut bytes);

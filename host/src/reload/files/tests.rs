@@ -195,3 +195,18 @@ fn a_directory_that_cannot_be_read_says_nothing_of_its_plugins() {
     assert!(files.look(&config(dir.path(), Some(&file))).is_none());
     assert_eq!(files.unreadable, [no_directory].into());
 }
+
+/// Opened to be read, it would be waited for until somebody writes to it.
+#[test]
+fn a_pipe_that_takes_a_files_place_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, pipe) = (dir.path().join("a.wasm"), dir.path().join("b.wasm"));
+    std::fs::write(&file, "x").unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let looked_at = file.metadata().unwrap();
+    let (ended, read_it) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ended.send(read(&pipe, &looked_at, 8)));
+    let read = read_it.recv_timeout(std::time::Duration::from_secs(30));
+    assert_eq!(read.unwrap(), Err("is no regular file".to_owned()));
+}
