@@ -70,7 +70,7 @@ fn a_component_takes_no_more_of_the_pool_than_one_may() {
     let memories = |n: usize| format!("{n} Wasm linear memories, {most} 4");
     refused(std::slice::from_ref(&memory), 5, &memories(5));
     refused(&[table], 9, &format!("9 tables, {most} 8"));
-    refused(&[], 33, &format!("33 core module instances, {most} 32"));
+    refused(&[], 61, &format!("61 core module instances, {most} 60"));
     let other = "is a component of another world: ";
     check(&component(&[memory], 4), other);
 }
